@@ -1,0 +1,144 @@
+/** The layers that several models share: each a spec (what it learns) and a forward over ops. */
+import type { Activation } from '../native.js'
+import { convolution } from '../ops/convolution.js'
+import { convolutionBatchNorm } from '../ops/convolution-batch-norm.js'
+import { dropout } from '../ops/dropout.js'
+import { foldBatchNorm } from '../ops/fold-batch-norm.js'
+import { layerNorm } from '../ops/layer-norm.js'
+import { linear } from '../ops/linear.js'
+import type { Padding } from '../ops/padding.js'
+import { rmsNorm } from '../ops/rms-norm.js'
+import { slice } from '../ops/slice.js'
+import { activeTape } from '../tape.js'
+import { type Tensor, view } from '../tensor.js'
+import type { Mode } from './mode.js'
+import { param, type ParamsOf, statistic } from './params.js'
+
+const batchNormEpsilon = 1e-5
+
+/** weight [out, in / groups, size, size]; He et al. 2015, arXiv:1502.01852, fan-out as torchvision does. */
+export function convolutionSpec(inputs: number, outputs: number, size: number, groups = 1) {
+  const fanOut = (outputs * size * size) / groups
+  return {
+    weight: param([outputs, inputs / groups, size, size], {
+      kind: 'normal',
+      std: Math.sqrt(2 / fanOut),
+    }),
+  }
+}
+
+export function batchNormSpec(channels: number) {
+  return {
+    weight: param([channels], { kind: 'constant', value: 1 }),
+    bias: param([channels], { kind: 'constant', value: 0 }),
+    running_mean: statistic([channels], 0),
+    running_var: statistic([channels], 1),
+  }
+}
+
+export interface ConvolutionOptions {
+  readonly stride?: number
+  readonly padding: Padding
+  readonly groups?: number
+  readonly activation?: Activation
+  readonly residual?: Tensor | undefined
+}
+
+/**
+ * activation(batchNorm(x * weight) + residual). With `trainable` false, or in inference, running statistics are
+ * folded into the convolution once.
+ * @param x [B, H, W, C]
+ */
+export function convolutionWithNorm(
+  conv: ParamsOf<ReturnType<typeof convolutionSpec>>,
+  norm: ParamsOf<ReturnType<typeof batchNormSpec>>,
+  x: Tensor,
+  { residual, ...options }: ConvolutionOptions,
+  mode: Mode,
+  trainable: boolean,
+): Tensor {
+  if (mode.training && trainable) {
+    const { weight: gamma, bias: beta, running_mean: runningMean, running_var: runningVar } = norm
+    return convolutionBatchNorm(
+      { x, weight: conv.weight, gamma, beta, runningMean, runningVar, residual },
+      { ...options, epsilon: batchNormEpsilon, momentum: 0.1 },
+    )
+  }
+  return convolution({ x, ...folded(conv, norm, mode), residual }, options)
+}
+
+function folded(
+  conv: ParamsOf<ReturnType<typeof convolutionSpec>>,
+  norm: ParamsOf<ReturnType<typeof batchNormSpec>>,
+  mode: Mode,
+) {
+  const known = mode.folds.get(conv.weight)
+  if (known) return known
+  const fold = foldBatchNorm(
+    {
+      weight: conv.weight,
+      gamma: norm.weight,
+      beta: norm.bias,
+      mean: norm.running_mean,
+      variance: norm.running_var,
+    },
+    { epsilon: batchNormEpsilon },
+  )
+  // The cache outlives the scope of this forward pass.
+  mode.folds.set(conv.weight, { weight: fold.weight.retain(), bias: fold.bias.retain() })
+  return fold
+}
+
+/** weight [out, in], bias [out]; Glorot and Bengio 2010 (uniform). */
+export function linearSpec(inputs: number, outputs: number) {
+  return {
+    weight: param([outputs, inputs], {
+      kind: 'uniform',
+      bound: Math.sqrt(6 / (inputs + outputs)),
+    }),
+    bias: param([outputs], { kind: 'constant', value: 0 }),
+  }
+}
+
+export type NormKind = 'layer' | 'rms'
+
+/** A layer norm (weight, bias) or RMS norm (weight). */
+export function normSpec(kind: NormKind, channels: number) {
+  const weight = param([channels], { kind: 'constant', value: 1 })
+  return kind === 'rms'
+    ? { weight }
+    : { weight, bias: param([channels], { kind: 'constant', value: 0 }) }
+}
+
+/** Normalises the last axis of x [..., C]; an RMS norm has no bias. */
+export function applyNorm(p: { weight: Tensor; bias?: Tensor }, x: Tensor): Tensor {
+  return p.bias
+    ? layerNorm({ x, weight: p.weight, bias: p.bias })
+    : rmsNorm({ x, weight: p.weight })
+}
+
+/** residual + dropout(x W^T + b), the end of every branch of a transformer. */
+export function linearResidual(
+  p: { weight: Tensor; bias?: Tensor },
+  x: Tensor,
+  residual: Tensor,
+  probability: number,
+  mode: Mode,
+): Tensor {
+  if (!mode.rng || probability === 0)
+    return linear({ x, weight: p.weight, bias: p.bias, residual })
+  const branch = linear({ x, weight: p.weight, bias: p.bias })
+  return dropout({ x: branch, residual, rng: mode.rng }, { probability, tag: mode.nextTag() })
+}
+
+/** x with a share of its elements zeroed, while training. */
+export function maybeDropout(x: Tensor, probability: number, mode: Mode): Tensor {
+  if (!mode.rng || probability === 0) return x
+  return dropout({ x, rng: mode.rng }, { probability, tag: mode.nextTag() })
+}
+
+/** Rows start .. end of a parameter: without a copy when no gradient is asked. */
+export function rows(t: Tensor, start: number, end: number): Tensor {
+  if (activeTape()?.tracks(t)) return slice({ x: t }, { start, end })
+  return view(t, [end - start, ...t.shape.slice(1)], start * (t.size / (t.shape[0] ?? 1)))
+}

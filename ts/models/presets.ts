@@ -1,0 +1,67 @@
+/** Presets: named settings that a training run starts from. Whatever one leaves out has its default. */
+import type { PartialConfig } from '../train/config.js'
+
+/** Every preset name; the first that suits photographs is the default of `train`. */
+export const presetNames = ['tiny', 'mobilenetv2-transformer', 'resnet18-transformer'] as const
+
+/** Name of a preset. */
+export type PresetName = (typeof presetNames)[number]
+
+/** The settings of each preset. */
+export const presets: Readonly<Record<PresetName, PartialConfig>> = {
+  // The demo's: generated scenes in two minutes on two CPU cores.
+  tiny: {
+    model: {
+      image: { size: 64 },
+      encoder: { name: 'tiny' },
+      decoder: { dim: 128, layers: 2, heads: 4, feedForward: 512, dropout: 0 },
+    },
+    tokenizer: { kind: 'word', minCount: 1 },
+    freezeEncoder: false,
+    optimizer: { learningRate: 2e-3, labelSmoothing: 0 },
+    schedule: { name: 'cosine' },
+    batchSize: 32,
+  },
+
+  // Photographs: a frozen ImageNet encoder, whose features are computed once.
+  'mobilenetv2-transformer': {
+    model: {
+      image: { size: 224, resize: 'squash', mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+      encoder: { name: 'mobilenet_v2', padding: 'same' },
+      decoder: {
+        dim: 256,
+        layers: 3,
+        heads: 8,
+        feedForward: 1024,
+        dropout: 0.2,
+        activation: 'gelu',
+        preNorm: true,
+        tied: true,
+        positions: 'learned',
+      },
+    },
+    tokenizer: { kind: 'word', minCount: 5 },
+    freezeEncoder: true,
+    cacheFeatures: 'auto',
+    optimizer: { learningRate: 1e-3, labelSmoothing: 0.1 },
+    schedule: { name: 'cosine', warmupSteps: 150 },
+    batchSize: 32,
+    epochs: 8,
+  },
+
+  // Photographs: the encoder learns along, from ImageNet weights or from nothing.
+  'resnet18-transformer': {
+    model: {
+      image: {
+        size: 224,
+        resize: 'squash',
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+      },
+      encoder: { name: 'resnet18', padding: 'symmetric' },
+      decoder: { dim: 256, layers: 4, heads: 8, feedForward: 1024, dropout: 0.1 },
+    },
+    freezeEncoder: false,
+    optimizer: { learningRate: 5e-4 },
+  },
+}

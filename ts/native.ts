@@ -1,0 +1,447 @@
+/**
+ * Finds and loads the native addon, opens devices, and gives its kernels their types.
+ * What an op means is in ops/; who owns memory is in tensor.ts.
+ */
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import * as errors from './errors.js'
+import type { Dtype, Tensor } from './tensor.js'
+
+type Maybe = Tensor | undefined
+
+/** Every kernel, as binding/kernels.h declares it (without the stream). */
+export interface Kernels {
+  fill(out: Tensor, value: number): void
+  copy(out: Tensor, x: Tensor): void
+  add(out: Tensor, a: Tensor, b: Tensor): void
+  accumulate(out: Tensor, x: Tensor): void
+  multiply(out: Tensor, x: Tensor, factor: Tensor): void
+  normalizeImage(out: Tensor, x: Tensor, mean: Tensor, std: Tensor, crop: Maybe): void
+  convolution(
+    out: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Maybe,
+    residual: Maybe,
+    stride: number,
+    padTop: number,
+    padLeft: number,
+    groups: number,
+    activation: number,
+  ): void
+  convolutionBackward(
+    dx: Maybe,
+    dweight: Maybe,
+    dbias: Maybe,
+    dresidual: Maybe,
+    dout: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    out: Maybe,
+    stride: number,
+    padTop: number,
+    padLeft: number,
+    groups: number,
+    activation: number,
+  ): void
+  convolutionBatchNorm(
+    out: Tensor,
+    y: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    runningMean: Tensor,
+    runningVar: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    residual: Maybe,
+    stride: number,
+    padTop: number,
+    padLeft: number,
+    groups: number,
+    activation: number,
+    momentum: number,
+    epsilon: number,
+  ): void
+  convolutionBatchNormBackward(
+    dx: Maybe,
+    dweight: Maybe,
+    dgamma: Maybe,
+    dbeta: Maybe,
+    dresidual: Maybe,
+    dout: Tensor,
+    out: Tensor,
+    y: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    gamma: Tensor,
+    stride: number,
+    padTop: number,
+    padLeft: number,
+    groups: number,
+    activation: number,
+  ): void
+  foldBatchNorm(
+    foldedWeight: Tensor,
+    foldedBias: Tensor,
+    weight: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    epsilon: number,
+  ): void
+  maxPool(out: Tensor, x: Tensor, size: number, stride: number, pad: number): void
+  maxPoolBackward(
+    dx: Tensor,
+    dout: Tensor,
+    x: Tensor,
+    out: Tensor,
+    size: number,
+    stride: number,
+    pad: number,
+  ): void
+  averagePool(out: Tensor, x: Tensor, size: number, stride: number, pad: number): void
+  averagePoolBackward(dx: Tensor, dout: Tensor, size: number, stride: number, pad: number): void
+  linear(
+    out: Tensor,
+    pre: Maybe,
+    x: Tensor,
+    weight: Tensor,
+    bias: Maybe,
+    residual: Maybe,
+    activation: number,
+  ): void
+  linearBackward(
+    dx: Maybe,
+    dweight: Maybe,
+    dbias: Maybe,
+    dout: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    pre: Maybe,
+    activation: number,
+  ): void
+  layerNorm(
+    out: Tensor,
+    mean: Maybe,
+    rstd: Maybe,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    epsilon: number,
+  ): void
+  layerNormBackward(
+    dx: Maybe,
+    dweight: Maybe,
+    dbias: Maybe,
+    dout: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+  ): void
+  rmsNorm(out: Tensor, rstd: Maybe, x: Tensor, weight: Tensor, epsilon: number): void
+  rmsNormBackward(
+    dx: Maybe,
+    dweight: Maybe,
+    dout: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    rstd: Tensor,
+  ): void
+  embedding(
+    out: Tensor,
+    tokens: Tensor,
+    positions: Maybe,
+    tokenWeight: Tensor,
+    positionWeight: Maybe,
+    scale: number,
+  ): void
+  embeddingBackward(
+    dtokenWeight: Maybe,
+    dpositionWeight: Maybe,
+    dout: Tensor,
+    tokens: Tensor,
+    positions: Maybe,
+    scale: number,
+  ): void
+  dropout(
+    out: Tensor,
+    x: Tensor,
+    residual: Maybe,
+    rng: Tensor,
+    probability: number,
+    tag: number,
+  ): void
+  attention(
+    out: Tensor,
+    logSumExp: Maybe,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    queryOffsets: Tensor,
+    keyOffsets: Tensor,
+    rng: Maybe,
+    heads: number,
+    rowsPerKey: number,
+    causal: boolean,
+    probability: number,
+    tag: number,
+    maxQueries: number,
+    maxKeys: number,
+  ): void
+  attentionBackward(
+    dq: Tensor,
+    dk: Tensor,
+    dv: Tensor,
+    dout: Tensor,
+    out: Tensor,
+    logSumExp: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    queryOffsets: Tensor,
+    keyOffsets: Tensor,
+    rng: Maybe,
+    heads: number,
+    rowsPerKey: number,
+    causal: boolean,
+    probability: number,
+    tag: number,
+    maxQueries: number,
+    maxKeys: number,
+  ): void
+  attendCache(
+    out: Tensor,
+    keyCache: Tensor,
+    valueCache: Tensor,
+    qkv: Tensor,
+    ancestors: Maybe,
+    heads: number,
+    position: number,
+  ): void
+  linearCrossEntropy(
+    loss: Maybe,
+    tokenLoss: Maybe,
+    rank: Maybe,
+    dx: Maybe,
+    dweight: Maybe,
+    dbias: Maybe,
+    x: Tensor,
+    weight: Tensor,
+    bias: Maybe,
+    targets: Tensor,
+    denominator: Maybe,
+    ignoreIndex: number,
+    labelSmoothing: number,
+  ): void
+  gradientNorm(norm: Tensor, grad: Tensor): void
+  advanceStep(state: Tensor, norm: Tensor): void
+  adamw(
+    weight: Tensor,
+    m: Tensor,
+    v: Tensor,
+    grad: Tensor,
+    norm: Tensor,
+    state: Tensor,
+    learningRateScale: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    weightDecay: number,
+    clipNorm: number,
+  ): void
+  beamStep(
+    scores: Tensor,
+    tokens: Tensor,
+    sequences: Tensor,
+    ancestors: Tensor,
+    finishedScores: Tensor,
+    finishedSequences: Tensor,
+    finishedLengths: Tensor,
+    done: Tensor,
+    logits: Tensor,
+    forbidden: Maybe,
+    beams: number,
+    position: number,
+    endToken: number,
+    minTokens: number,
+    lengthPenalty: number,
+  ): void
+}
+
+/** The kernels' codes of activations. */
+export const activations = { none: 0, relu: 1, relu6: 2, gelu: 3, silu: 4 } as const
+export type Activation = keyof typeof activations
+
+/** Bytes and counts of a device's memory. */
+export interface MemoryFacts {
+  readonly liveTensors: number
+  readonly liveBytes: number
+  readonly peakBytes: number
+  readonly reservedBytes: number
+  readonly totalBytes: number
+  readonly availableBytes: number
+}
+
+/** What the addon gives for an opened device; tensors are numbers here. */
+interface NativeDevice {
+  readonly name: 'cpu' | 'cuda'
+  readonly description: string
+  readonly kernels: Record<string, (...args: (number | boolean)[]) => void>
+  allocate(shape: readonly number[], dtype: number): number
+  view(
+    handle: number,
+    shape: readonly number[],
+    dtype: number,
+    offset: number,
+    rowStride: number,
+  ): number
+  free(handle: number): void
+  write(handle: number, data: NodeJS.TypedArray): void
+  read(handle: number): Promise<ArrayBuffer>
+  memory(): MemoryFacts
+  resetPeak(): void
+  setProfiling(on: boolean): void
+  timings(): Record<string, [count: number, milliseconds: number]>
+}
+
+/** An opened device: its kernels, called with tensors. Work is queued and runs in order on a native thread. */
+export interface Device {
+  readonly name: 'cpu' | 'cuda'
+  /** The processor's or card's own name. */
+  readonly description: string
+  readonly kernels: Kernels
+  readonly native: NativeDevice
+}
+
+interface Addon {
+  open(device: string): NativeDevice
+  devices(): string[]
+  setErrorFactory(make: (code: string, message: string) => Error): void
+}
+
+export type DeviceName = 'auto' | 'cpu' | 'cuda'
+
+export const dtypeCodes: Readonly<Record<Dtype, number>> = {
+  float32: 0,
+  bfloat16: 1,
+  int32: 2,
+  uint8: 3,
+}
+
+/** The package's own folder: this file lies in dist/ts. */
+export const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+
+/** Builds of the addon, the most capable first. The emulated one is for tests and never published. */
+const variants = ['cuda', 'cpu'] as const
+
+/** What became of one build variant when the addon was looked for. */
+export interface VariantReport {
+  readonly variant: string
+  readonly folder: string
+  readonly loaded: boolean
+  readonly reason?: string
+}
+
+let loaded: { addon: Addon; reports: readonly VariantReport[] } | undefined
+const opened = new Map<string, Device>()
+
+/** Tries each build variant in turn. Throws DeviceError with one line per path when none loads. */
+export function loadAddon(): { addon: Addon; reports: readonly VariantReport[] } {
+  if (loaded) return loaded
+  // Threads that spin while they wait cost more than they save as soon as a core is shared: measured 20 times slower
+  // for small models. libgomp reads these once, when it is loaded.
+  process.env.OMP_WAIT_POLICY ??= 'PASSIVE'
+  process.env.GOMP_SPINCOUNT ??= '0'
+  const require = createRequire(import.meta.url)
+  const load = require('node-gyp-build') as (folder: string) => Addon
+  const wanted = process.env.CAPTIONEER_VARIANT
+  const reports: VariantReport[] = []
+  for (const variant of wanted ? [wanted] : variants) {
+    const folder = join(packageRoot, 'build', variant)
+    try {
+      const addon = load(folder)
+      addon.setErrorFactory(makeError)
+      reports.push({ variant, folder, loaded: true })
+      loaded = { addon, reports }
+      return loaded
+    } catch (error) {
+      const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
+      reports.push({ variant, folder, loaded: false, reason })
+    }
+  }
+  throw new errors.DeviceError(addonNotFound(reports))
+}
+
+/** One line per path tried and why it failed, then what to do. */
+export function addonNotFound(reports: readonly VariantReport[]): string {
+  return [
+    'captioneer: its native addon could not be loaded.',
+    ...reports.map((report) => `  ${report.variant} (${report.folder}): ${report.reason}`),
+    'Possible solutions:',
+    '  - in a clone of the repository, build it: ./captioneer-setup',
+    '  - check the system: captioneer needs Linux on x86-64, glibc 2.34 or newer, and libdnnl2',
+    '  - choose a variant by hand: CAPTIONEER_VARIANT=cpu',
+  ].join('\n')
+}
+
+/**
+ * Opens a device once per process.
+ * @param name 'auto' takes the GPU when there is one and otherwise the CPU
+ * @throws DeviceError when the device is not there, with the reason and the way out
+ */
+export function openDevice(name: DeviceName = 'auto'): Device {
+  if (name !== 'auto' && name !== 'cpu' && name !== 'cuda')
+    throw errors.argumentError('device', 'the name', "'auto', 'cpu' or 'cuda'", name)
+  const { addon } = loadAddon()
+  const actual = name === 'auto' ? (addon.devices()[0] ?? 'cpu') : name
+  const known = opened.get(actual)
+  if (known) return known
+  const native = addon.open(actual)
+  const device: Device = {
+    name: native.name,
+    description: native.description,
+    kernels: typedKernels(native),
+    native,
+  }
+  opened.set(actual, device)
+  return device
+}
+
+/** Waits until all queued work is done; rejects with the first error of that work. */
+export async function synchronize(device: Device): Promise<void> {
+  await device.native.read(0)
+}
+
+function typedKernels(native: NativeDevice): Kernels {
+  const wrapped = Object.entries(native.kernels).map(([name, kernel]) => [
+    name,
+    (...args: (Maybe | number | boolean)[]) => kernel(...args.map(toNative)),
+  ])
+  return Object.fromEntries(wrapped) as Kernels
+}
+
+function toNative(value: Maybe | number | boolean): number | boolean {
+  if (value === undefined) return 0
+  return typeof value === 'object' ? value.id : value
+}
+
+const errorClasses = {
+  ERR_SHAPE: errors.ShapeError,
+  ERR_DTYPE: errors.DtypeError,
+  ERR_ARGUMENT: errors.ArgumentError,
+  ERR_DISPOSED: errors.DisposedError,
+  ERR_OUT_OF_MEMORY: errors.OutOfMemoryError,
+  ERR_DEVICE: errors.DeviceError,
+} as const
+
+function makeError(code: string, message: string): Error {
+  const known = errorClasses[code as keyof typeof errorClasses]
+  return known ? new known(message) : new errors.CaptioneerError(code, message)
+}
