@@ -33,18 +33,20 @@ void convolution_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dresid
 // --- convolution_batch_norm.cpp
 // y = x * weight; out = activation(gamma (y - mean) rstd + beta + residual(?)) with the statistics of this batch
 // (over B, P, Q; biased variance), which are also mixed into running_mean and running_var (unbiased) by momentum.
-// y like out, mean and rstd [O] are outputs for the backward pass.
+// y(?) like out, mean(?) and rstd(?) [O] are outputs for the backward pass.
 void convolution_batch_norm(Tensor out, Tensor y, Tensor mean, Tensor rstd, Tensor running_mean,
                             Tensor running_var, Tensor x, Tensor weight, Tensor gamma, Tensor beta,
                             Tensor residual, int stride, int pad_top, int pad_left, int groups,
                             int activation, float momentum, float epsilon, Stream& stream);
+// dx(?), dweight(?), dgamma(?), dbeta(?), dresidual(?). out(?) is given when there was a residual (activations: none,
+// relu, relu6). y is used up: it becomes its own gradient.
 void convolution_batch_norm_backward(Tensor dx, Tensor dweight, Tensor dgamma, Tensor dbeta,
                                      Tensor dresidual, Tensor dout, Tensor out, Tensor y,
                                      Tensor mean, Tensor rstd, Tensor x, Tensor weight,
-                                     Tensor gamma, int stride, int pad_top, int pad_left,
-                                     int groups, int activation, Stream& stream);
+                                     Tensor gamma, Tensor beta, int stride, int pad_top,
+                                     int pad_left, int groups, int activation, Stream& stream);
 // folded_weight = weight gamma / sqrt(var + epsilon) per output channel, folded_bias = beta - mean gamma / sqrt(...):
-// batch norm with running statistics as a plain convolution.
+// batch norm with running statistics as a plain convolution. folded_bias(?).
 void fold_batch_norm(Tensor folded_weight, Tensor folded_bias, Tensor weight, Tensor gamma,
                      Tensor beta, Tensor mean, Tensor var, float epsilon, Stream& stream);
 

@@ -47,9 +47,9 @@ export interface Kernels {
   ): void
   convolutionBatchNorm(
     out: Tensor,
-    y: Tensor,
-    mean: Tensor,
-    rstd: Tensor,
+    y: Maybe,
+    mean: Maybe,
+    rstd: Maybe,
     runningMean: Tensor,
     runningVar: Tensor,
     x: Tensor,
@@ -72,13 +72,14 @@ export interface Kernels {
     dbeta: Maybe,
     dresidual: Maybe,
     dout: Tensor,
-    out: Tensor,
+    out: Maybe,
     y: Tensor,
     mean: Tensor,
     rstd: Tensor,
     x: Tensor,
     weight: Tensor,
     gamma: Tensor,
+    beta: Tensor,
     stride: number,
     padTop: number,
     padLeft: number,
@@ -87,7 +88,7 @@ export interface Kernels {
   ): void
   foldBatchNorm(
     foldedWeight: Tensor,
-    foldedBias: Tensor,
+    foldedBias: Maybe,
     weight: Tensor,
     gamma: Tensor,
     beta: Tensor,

@@ -26,6 +26,7 @@ export const references: Readonly<Record<OpName, Reference>> = {
     const b = given(inputs, 'b').data
     return given(inputs, 'a').data.map((value, i) => value + (b[i] ?? 0))
   },
+  reshape: (inputs) => given(inputs, 'x').data,
   slice: (inputs, { start, end }: { start: number; end: number }) => {
     const x = given(inputs, 'x')
     const row = x.data.length / (x.shape[0] ?? 1)

@@ -43,6 +43,10 @@ export const samples: Readonly<Record<OpName, OpSamples>> = {
     right: [1, 31, 32, 33, 1000].map((n) => ({ inputs: { a: of(n, 3), b: of(n, 3) } })),
     wrong: [{ inputs: { a: of(2, 3), b: of(3, 2) }, error: /add: b is \[3, 2\].*\[2, 3\]/ }],
   },
+  reshape: {
+    right: [{ inputs: { x: of(2, 3, 5) }, options: { shape: [6, 5] } }],
+    wrong: [{ inputs: { x: of(3, 2) }, options: { shape: [4] }, error: /reshape: x is \[3, 2\]/ }],
+  },
   slice: {
     right: [
       { inputs: { x: of(7, 5) }, options: { start: 2, end: 6 } },

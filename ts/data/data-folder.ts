@@ -2,7 +2,7 @@
  * The folder that a data set lies in, walked once: which files might hold captions, and where the
  * image of a given name is. What the files mean is the readers' business.
  */
-import type { Dirent } from 'node:fs'
+import type { Dirent, Stats } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { DataError } from '../errors.js'
@@ -55,12 +55,10 @@ export async function openDataFolder(
   path: string,
   options: { readonly captionsFile?: string; readonly imagesFolder?: string },
 ): Promise<DataFolder> {
-  const info = await stat(path).catch((cause: NodeJS.ErrnoException) => {
-    const reason = cause.code === 'ENOENT' ? 'no such file or folder' : cause.message
-    throw new DataError(`reading data from "${path}": ${reason}`, { cause })
-  })
+  const info = await statOf(path)
   let root = resolve(path)
   let named = options.captionsFile === undefined ? undefined : resolve(root, options.captionsFile)
+  if (named !== undefined) await statOf(named)
   if (!info.isDirectory()) {
     named = root
     // COCO keeps its captions in annotations/, beside the folders of images.
@@ -136,7 +134,7 @@ async function walk(root: string): Promise<Walk> {
   const real = new Map<string, string>()
   const seen = new Set<string>()
   const visit = async (directory: string, depth: number): Promise<void> => {
-    const target = await realpath(directory)
+    const target = await realpath(directory).catch((cause) => unreadable(directory, cause))
     if (seen.has(target)) return
     seen.add(target)
     real.set(directory, target)
@@ -170,8 +168,19 @@ async function entriesOf(directory: string, depth: number): Promise<Dirent[]> {
     return entries.filter(({ name }) => !name.startsWith('.') && name !== '__MACOSX')
   } catch (cause) {
     if (depth > 0) return []
-    throw new DataError(`reading the folder "${directory}": ${(cause as Error).message}`, { cause })
+    return unreadable(directory, cause)
   }
+}
+
+function statOf(path: string): Promise<Stats> {
+  return stat(path).catch((cause: NodeJS.ErrnoException) => {
+    const reason = cause.code === 'ENOENT' ? 'no such file or folder' : cause.message
+    throw new DataError(`reading data from "${path}": ${reason}`, { cause })
+  })
+}
+
+function unreadable(directory: string, cause: unknown): never {
+  throw new DataError(`reading the folder "${directory}": ${(cause as Error).message}`, { cause })
 }
 
 function rank(directory: string): number {

@@ -143,18 +143,17 @@ function isImage(bytes: Uint8Array): boolean {
   )
 }
 
-/** What libvips complained about, in a user's words. */
+/** Why sharp refused bytes that begin as an image should, in a user's words. */
 async function reasonOf(cause: unknown, bytes: Uint8Array): Promise<string> {
   const message = cause instanceof Error ? cause.message : String(cause)
   if (/pixel limit/i.test(message)) {
     const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata()
     return `it has ${width} x ${height} pixels, ${tooLarge()}`
   }
-  const line = message.split('\n')[0]?.replace(/^Input buffer has corrupt header: /, '')
-  if (/premature end|unexpected end|out of bounds|bad seek|read error/i.test(message)) {
-    return `the file is cut off or damaged (${line}); fetch or export it again`
-  }
-  return `it cannot be decoded (${line}); expected ${FORMATS}`
+  // libvips keeps one error text for all threads: it may be lost, so no reason is told from it.
+  const [first = ''] = message.split('\n')
+  const detail = first.replace(/^(Input buffer has corrupt header: ?|Unknown error)/, '')
+  return `the file is cut off or damaged${detail && ` (${detail})`}; fetch or export it again`
 }
 
 function tooLarge(): string {

@@ -18,7 +18,7 @@ export async function appendJsonLine(path: string, row: object): Promise<void> {
     try {
       const { size } = await file.stat()
       await file.writeFile(`${JSON.stringify(row)}\n`).catch(async (error) => {
-        await file.truncate(size)
+        await file.truncate(size).catch(() => {})
         throw error
       })
     } finally {

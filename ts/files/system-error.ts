@@ -12,6 +12,7 @@ const advice: Readonly<Record<string, string>> = {
   EPERM: 'operation not permitted. Give this user access, or choose another folder',
   EROFS: 'the file system is read-only. Choose another folder',
   ENOENT: 'no such file or folder. Check the path',
+  EEXIST: 'a file of that name is in the way. Move it, or choose another name',
   ENOTDIR: 'a part of the path is not a folder. Check the path',
   EISDIR: 'the path is a folder, a file was expected. Check the path',
   EMFILE: 'too many open files. Raise the limit (ulimit -n)',

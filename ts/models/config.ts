@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { belowOne, flag, integer, oneOf } from '../schema.js'
 
 const perChannel = (each: z.ZodNumber, expected: string) =>
-  z.tuple([each, each, each]).describe(expected).readonly()
+  z.tuple([each, each, each]).describe(expected).default([0.5, 0.5, 0.5]).readonly()
 
 const image = z
   .strictObject({
@@ -15,13 +15,9 @@ const image = z
     /** How a picture becomes a square: its sides scaled alike or not, or its middle cut out. */
     resize: oneOf(['squash', 'crop']).default('squash'),
     /** Subtracted from red, green, blue in 0-1. It belongs to the encoder's weights. */
-    mean: perChannel(z.number().min(0).max(1), 'three numbers from 0 to 1').default([
-      0.5, 0.5, 0.5,
-    ]),
+    mean: perChannel(z.number().min(0).max(1), 'three numbers from 0 to 1'),
     /** Divides red, green, blue in 0-1. It belongs to the encoder's weights. */
-    std: perChannel(z.number().gt(0).max(1), 'three numbers above 0, at most 1').default([
-      0.5, 0.5, 0.5,
-    ]),
+    std: perChannel(z.number().gt(0).max(1), 'three numbers above 0, at most 1'),
   })
   .readonly()
 

@@ -12,8 +12,7 @@ export function initialValues(name: string, spec: ParamSpec, seed: number): Floa
   if (init.kind === 'uniform') return values.map(() => init.bound * (2 * random() - 1))
   // Normal numbers by Box and Muller.
   return values.map(
-    () =>
-      init.std * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
+    () => init.std * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
   )
 }
 

@@ -125,8 +125,7 @@ export function linearResidual(
   probability: number,
   mode: Mode,
 ): Tensor {
-  if (!mode.rng || probability === 0)
-    return linear({ x, weight: p.weight, bias: p.bias, residual })
+  if (!mode.rng || probability === 0) return linear({ x, weight: p.weight, bias: p.bias, residual })
   const branch = linear({ x, weight: p.weight, bias: p.bias })
   return dropout({ x: branch, residual, rng: mode.rng }, { probability, tag: mode.nextTag() })
 }

@@ -26,7 +26,11 @@ export function inferenceMode(folds: FoldCache = new Map()): Mode {
 }
 
 /** Training: dropout by `rng`; the encoder's first `frozenStages` stages stay as they are. */
-export function trainingMode(rng: Tensor | undefined, frozenStages: number, folds: FoldCache): Mode {
+export function trainingMode(
+  rng: Tensor | undefined,
+  frozenStages: number,
+  folds: FoldCache,
+): Mode {
   let tag = 0
   return { training: true, rng, nextTag: () => tag++, frozenStages, folds }
 }

@@ -2,7 +2,6 @@
  * Learned tensors as nested plain objects. A model first says which parameters it has (`ParamSpec`s, without memory);
  * `materialize` puts tensors in their places. A parameter's name is its path, as in the published model.
  */
-import { CheckpointError, shapeText } from '../errors.js'
 import { sizeOf, Tensor } from '../tensor.js'
 
 /** How a parameter starts. */
@@ -23,9 +22,7 @@ export interface ParamSpec {
 export type ParamTree = { readonly [key: string]: ParamTree | ParamSpec } | readonly ParamTree[]
 
 /** The same tree with tensors in place of the specs. */
-export type ParamsOf<S> = S extends ParamSpec
-  ? Tensor
-  : { readonly [K in keyof S]: ParamsOf<S[K]> }
+export type ParamsOf<S> = S extends ParamSpec ? Tensor : { readonly [K in keyof S]: ParamsOf<S[K]> }
 
 export function param(shape: readonly number[], init: Init, decay = shape.length > 1): ParamSpec {
   return { shape, init, role: 'parameter', decay }
@@ -70,22 +67,9 @@ export function materialize<S>(
 /** Learned numbers of a tree; running statistics do not count. */
 export function countParameters(tree: unknown): number {
   let count = 0
-  for (const [, spec] of namedSpecs(tree)) if (spec.role === 'parameter') count += sizeOf(spec.shape)
+  for (const [, spec] of namedSpecs(tree))
+    if (spec.role === 'parameter') count += sizeOf(spec.shape)
   return count
-}
-
-/** Throws CheckpointError unless `found` has the spec's shape. */
-export function checkParamShape(
-  name: string,
-  found: readonly number[],
-  spec: ParamSpec,
-  where: string,
-): void {
-  if (found.length === spec.shape.length && found.every((size, i) => size === spec.shape[i])) return
-  throw new CheckpointError(
-    `${where}: ${name} is ${shapeText(found)}; this model needs ${shapeText(spec.shape)}. ` +
-      'Take weights of the same architecture and sizes',
-  )
 }
 
 function isSpec(tree: unknown): tree is ParamSpec {

@@ -90,7 +90,9 @@ export interface AnyOpSpec {
 export function defineOp<
   const I extends string,
   X extends string = never,
-  const S extends Name<I> | X | 'out' = never,
+  // A constraint that names X would fix X before `extras` is seen. A name that is none of an input, an extra or
+  // 'out' is missing from `saved` all the same.
+  const S extends string = never,
   O extends object = Record<never, never>,
 >(spec: OpSpec<I, X, S, O>): Op<I, X, O> {
   const names = spec.inputs.map((input) => input.replace('?', '') as Name<I>)

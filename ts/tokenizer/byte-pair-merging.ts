@@ -39,18 +39,19 @@ export function pieceMerger(
   })
 
   return (bytes) => {
-    const current = [...bytes] // the token that starts at each position; absorbed ones are -1
+    const end = bytes.length
+    const current = Int32Array.from(bytes) // the token that starts at each position, -1: absorbed
     const next = current.map((_, position) => position + 1)
     const previous = current.map((_, position) => position - 1)
     const queue = createHeap<Candidate>(
       (a, b) => a.rank < b.rank || (a.rank === b.rank && a.position < b.position),
     )
     const offer = (position: number) => {
-      const left = current[position]
-      const right = current[next[position] as number]
-      if (left === undefined || right === undefined) return
+      if (position < 0 || (next[position] as number) >= end) return
+      const left = current[position] as number
+      const right = current[next[position] as number] as number
       const merge = table.get(pairKey(left, right))
-      if (merge) queue.push({ ...merge, position, left, right })
+      if (merge) queue.push({ rank: merge.rank, merged: merge.merged, position, left, right })
     }
     current.forEach((_, position) => {
       offer(position)
@@ -63,10 +64,10 @@ export function pieceMerger(
       current[position] = merged
       current[absorbed] = -1
       next[position] = after
-      if (after < previous.length) previous[after] = position
+      if (after < end) previous[after] = position
       offer(previous[position] as number)
       offer(position)
     }
-    return current.filter((id) => id >= 0)
+    return Array.from(current.filter((id) => id >= 0))
   }
 }

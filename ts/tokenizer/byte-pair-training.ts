@@ -1,6 +1,6 @@
 /**
  * Learns byte-pair merges: again and again, the most frequent pair of neighbouring tokens becomes a
- * token. How text is cut into pieces, and how merges are applied to it, is left to byte-pair.ts.
+ * token. Cutting text into pieces is left to byte-pair.ts, applying merges to byte-pair-merging.ts.
  * Source: Sennrich et al. 2016, arXiv:1508.07909; pair counts are kept up to date from merge to merge.
  */
 

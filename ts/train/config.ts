@@ -75,6 +75,8 @@ const validation = z.strictObject({
     .default('epoch'),
   /** Largest number of images validated on. */
   images: integer(1, 1_000_000_000).default(1000),
+  /** Largest number of images captioned free-running, for BLEU and CIDEr. */
+  captions: integer(0, 1_000_000_000).default(200),
   /** Captions shown after each validation. */
   samples: integer(0, 1000).default(4),
   /** Beam width of validation captions; 1 = greedy. */
@@ -94,47 +96,49 @@ const checkpoint = z.strictObject({
 })
 
 /** Schema of TrainConfig. */
-export const trainSchema = z.strictObject({
-  preset: oneOf(presetNames).default(defaultPreset),
-  model: modelSchema,
-  tokenizer: tokenizer.readonly(),
-  data: data.readonly(),
-  /** Safetensors file with pretrained weights of the encoder. */
-  encoderWeights: text('the path of a safetensors file').optional(),
-  /** Whether the encoder stays as it is; a number freezes that many stages from the image on. */
-  freezeEncoder: z
-    .union([z.boolean(), integer(0, 100)])
-    .describe('true, false or an integer from 0 to 100')
-    .default(false),
-  /** Whether the features of a frozen encoder are computed once and kept on disk. */
-  cacheFeatures: z
-    .union([z.literal('auto'), z.boolean()])
-    .describe('"auto", true or false')
-    .default('auto'),
-  /** False trains the text-only baseline: the same decoder without an image. */
-  image: flag().default(true),
-  optimizer: optimizer.readonly(),
-  schedule: schedule.readonly(),
-  /** Images in one step of the device. */
-  batchSize: integer(1, 65_536).default(32),
-  /** Batches whose gradients are added up before each optimizer step. */
-  accumulate: integer(1, 4096).default(1),
-  epochs: integer(1, 1_000_000).default(20),
-  maxSteps: integer(1, 1_000_000_000).optional(),
-  /** Wall-clock limit of the training loop, seconds. */
-  maxSeconds: above(0, 1e9).optional(),
-  /** Seed of weights and dropout. */
-  seed: integer(0, 2 ** 32 - 1).default(0),
-  validation: validation.readonly(),
-  earlyStopping: earlyStopping.readonly().optional(),
-  checkpoint: checkpoint.readonly(),
-  device: oneOf(['auto', 'cpu', 'cuda']).default('auto'),
-  /** The run folder. */
-  out: text('the path of the run folder').default('./runs/latest'),
-})
+export const trainSchema = z
+  .strictObject({
+    preset: oneOf(presetNames).default(defaultPreset),
+    model: modelSchema,
+    tokenizer: tokenizer.readonly(),
+    data: data.readonly(),
+    /** Safetensors file with pretrained weights of the encoder. */
+    encoderWeights: text('the path of a safetensors file').optional(),
+    /** Whether the encoder stays as it is; a number freezes that many stages from the image on. */
+    freezeEncoder: z
+      .union([z.boolean(), integer(0, 100)])
+      .describe('true, false or an integer from 0 to 100')
+      .default(false),
+    /** Whether the features of a frozen encoder are computed once and kept on disk. */
+    cacheFeatures: z
+      .union([z.literal('auto'), z.boolean()])
+      .describe('"auto", true or false')
+      .default('auto'),
+    /** False trains the text-only baseline: the same decoder without an image. */
+    image: flag().default(true),
+    optimizer: optimizer.readonly(),
+    schedule: schedule.readonly(),
+    /** Images in one step of the device. */
+    batchSize: integer(1, 65_536).default(32),
+    /** Batches whose gradients are added up before each optimizer step. */
+    accumulate: integer(1, 4096).default(1),
+    epochs: integer(1, 1_000_000).default(20),
+    maxSteps: integer(1, 1_000_000_000).optional(),
+    /** Wall-clock limit of the training loop, seconds. */
+    maxSeconds: above(0, 1e9).optional(),
+    /** Seed of weights and dropout. */
+    seed: integer(0, 2 ** 32 - 1).default(0),
+    validation: validation.readonly(),
+    earlyStopping: earlyStopping.readonly().optional(),
+    checkpoint: checkpoint.readonly(),
+    device: oneOf(['auto', 'cpu', 'cuda']).default('auto'),
+    /** The run folder. */
+    out: text('the path of the run folder').default('./runs/latest'),
+  })
+  .readonly()
 
 /** Everything that decides a training run, with every default filled in. */
-export type TrainConfig = Readonly<z.output<typeof trainSchema>>
+export type TrainConfig = z.output<typeof trainSchema>
 
 /** A TrainConfig of which any part may be left out. */
 export type PartialConfig = PartialDeep<TrainConfig>

@@ -1,10 +1,11 @@
 /**
  * The one grammar of the generated scenes: it writes the reference captions and decides which captions are right.
- * Every sentence names all there is (count, size, colour and shape of each group, relation, background), so that a right
- * caption cannot be had without the picture: always saying the likeliest sentence is right once in about 1,900 scenes.
+ * Every sentence names all there is (count, size, colour and shape of each group, relation, background). So none is right
+ * without a look at the picture but by luck: the likeliest fits one scene in about 1,900, and no sentence of the training
+ * scenes fits a held-out one (see sceneSplit).
  */
 import { argumentError } from '../../errors.js'
-import { type Random, shuffled } from './random.js'
+import { type Random, inRandomOrder } from './random.js'
 import { type Background, type Group, opposite, type Relation, type Scene } from './scene.js'
 
 const PLACE: Readonly<Record<Background, string>> = {
@@ -28,7 +29,9 @@ const COUNT_WORDS = ['no', 'a', 'two', 'three'] as const
  * Throws ArgumentError when the grammar has fewer captions than asked for.
  */
 export function describeScene(scene: Scene, random: Random, count = 5): string[] {
-  const forms = shuffled(sentenceForms(scene), random).map((form) => shuffled(form, random))
+  const forms = inRandomOrder(sentenceForms(scene), random).map((form) =>
+    inRandomOrder(form, random),
+  )
   const captions: string[] = []
   for (let round = 0; captions.length < count; round++) {
     const next = forms.flatMap((form) => form[round] ?? [])

@@ -1,14 +1,20 @@
-/** Random numbers for the generated scenes: a pure function of (seed, index, stream, draw), so that no scene depends on another. */
+/** Random choices for the generated scenes: each scene has streams of its own, so that no scene depends on another. */
+import { philox } from '../../random.js'
 
-/** Numbers in [0, 1), the next at each call; other seeds, indices and streams give unrelated ones. */
+/** Numbers in [0, 1), the next at each call. */
 export type Random = () => number
 
-/** The random numbers of one scene; `stream` keeps, say, its layout apart from its captions. */
+/**
+ * The random numbers of scene `index` of the series `seed` (both integers from 0 to 2^32 - 1): Philox of the counter
+ * (draw, index) under the key `seed`. `stream`, 0-255, keeps, say, a scene's layout apart from its captions.
+ */
 export function sceneRandom(seed: number, index: number, stream: number): Random {
-  const seedKey = mix(mix(seed) + stream)
-  const indexKey = mix(index + 0x3c6ef372)
-  let draw = 0
-  return () => mix(mix(seedKey + Math.imul(++draw, 0x9e3779b9)) ^ indexKey) / 2 ** 32
+  const block: [number, number] = [0, 0]
+  let draw = stream * 2 ** 24
+  return () => {
+    philox(block, draw++, index, seed)
+    return block[0] / 2 ** 32
+  }
 }
 
 /** One entry of `list`, which must not be empty. */
@@ -17,19 +23,13 @@ export function pick<T>(list: readonly T[], random: Random): T {
 }
 
 /** A copy of `list` in random order (Fisher-Yates). */
-export function shuffled<T>(list: readonly T[], random: Random): T[] {
+export function inRandomOrder<T>(list: readonly T[], random: Random): T[] {
   const copy = [...list]
   for (let last = copy.length - 1; last > 0; last--) {
     const other = Math.floor(random() * (last + 1))
-    ;[copy[last], copy[other]] = [copy[other] as T, copy[last] as T]
+    const moved = copy[last] as T
+    copy[last] = copy[other] as T
+    copy[other] = moved
   }
   return copy
-}
-
-// The 32-bit finaliser of MurmurHash3 (Austin Appleby): a bijection in which each input bit flips half of the output bits.
-function mix(value: number): number {
-  let bits = value >>> 0
-  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b)
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
-  return (bits ^ (bits >>> 16)) >>> 0
 }

@@ -21,9 +21,7 @@ const PALETTE: Readonly<Record<Colour, readonly [string, string, string]>> = {
 
 /** The scene as an SVG document, `size` pixels wide and high. */
 export function sceneToSvg(scene: Scene, size: number): string {
-  if (!Number.isInteger(size) || size < 16 || size > 4096) {
-    throw argumentError('sceneToSvg', 'size', 'an integer from 16 to 4096', size)
-  }
+  checkPictureSize('sceneToSvg', size)
   const colours = [...new Set(scene.groups.map((group) => group.colour))]
   // The soft edge of a shadow is made of copies of the outline; small pictures need few.
   const layers = size < 128 ? 3 : 9
@@ -35,6 +33,12 @@ export function sceneToSvg(scene: Scene, size: number): string {
     `${backdropSvg(scene.background, scene.detail)}${colours.map(gradientSvg).join('')}` +
     `${objects.join('')}</svg>`
   )
+}
+
+/** Throws ArgumentError unless `size` is a side in pixels that pictures can have. */
+export function checkPictureSize(where: string, size: number): void {
+  if (Number.isInteger(size) && size >= 16 && size <= 4096) return
+  throw argumentError(where, 'size', 'an integer from 16 to 4096', size)
 }
 
 /** The picture as bytes [size, size, 3], RGB, 0-255. */

@@ -90,7 +90,9 @@ export function transformerSpec(
     weight: param([n, c.dim], { kind: 'normal', std: 0.02 }, false),
   })
   return {
-    embedding: { weight: param([vocabulary, c.dim], { kind: 'normal', std: c.dim ** -0.5 }, false) },
+    embedding: {
+      weight: param([vocabulary, c.dim], { kind: 'normal', std: c.dim ** -0.5 }, false),
+    },
     ...(c.positions === 'learned' ? { positions: table(c.maxTokens) } : {}),
     memory: linearSpec(channels, c.dim),
     memory_positions: table(cells),
@@ -119,11 +121,11 @@ export interface TransformerState {
 }
 
 export function transformerDecoder(c: TransformerConfig) {
-  /** memory [B, S, channels] -> [B S, D]; learned positions tell the cells apart. */
+  /** memory [B S, channels] -> [B S, D]; learned positions tell the cells apart. */
   const project = (p: TransformerParams, memory: Tensor): Tensor =>
     scope(() => {
-      const [images = 0, cells = 0, channels = 0] = memory.shape
-      const x = linear({ x: view(memory, [images * cells, channels]), ...weights(p.memory) })
+      const x = linear({ x: memory, ...weights(p.memory) })
+      const { images, cells } = sizes(p, memory)
       const places = embedding(
         { tokens: cellIndex(images, cells, memory), tokenWeight: p.memory_positions.weight },
         { scale: 1 },
@@ -136,7 +138,7 @@ export function transformerDecoder(c: TransformerConfig) {
 
   /** Hidden states [N, D] of packed captions. */
   const hidden = (p: TransformerParams, memory: Tensor, text: PackedCaptions, mode: Mode) => {
-    const [images = 0, cells = 0] = memory.shape
+    const { images, cells } = sizes(p, memory)
     const m = project(p, memory)
     const keyOffsets = regularOffsets(images, cells, memory)
     let x = embedding(
@@ -155,7 +157,11 @@ export function transformerDecoder(c: TransformerConfig) {
       x = decoderLayer(layer, x, mode, {
         self: (h) =>
           selfAttention(
-            { qkv: linear({ x: h, ...packed(layer.self_attn) }), offsets: text.offsets, rng: mode.rng },
+            {
+              qkv: linear({ x: h, ...packed(layer.self_attn) }),
+              offsets: text.offsets,
+              rng: mode.rng,
+            },
             { ...attend, causal: true, maxLength: text.longest, tag: mode.nextTag() },
           ),
         cross: (h) =>
@@ -215,7 +221,7 @@ export function transformerDecoder(c: TransformerConfig) {
   })
 
   return {
-    /** Mean cross-entropy [1] of packed captions in nats per token. memory [B, S, channels]. */
+    /** Mean cross-entropy [1] of packed captions in nats per token. memory [B S, channels]. */
     loss: (
       p: TransformerParams,
       memory: Tensor,
@@ -238,13 +244,17 @@ export function transformerDecoder(c: TransformerConfig) {
     /** Cross-entropy [N] and rank of the right word int32 [N] of each token, without dropout or smoothing. */
     tokenLosses: (p: TransformerParams, memory: Tensor, text: PackedCaptions, mode: Mode) =>
       scope(() =>
-        tokenLoss.withExtras({ x: hidden(p, memory, text, mode), ...head(p), targets: text.targets }),
+        tokenLoss.withExtras({
+          x: hidden(p, memory, text, mode),
+          ...head(p),
+          targets: text.targets,
+        }),
       ),
 
-    /** Prepares decoding with `beams` captions per image. memory [B, S, channels]. */
+    /** Prepares decoding with `beams` captions per image. memory [B S, channels]. */
     start: (p: TransformerParams, memory: Tensor, beams: number, maxTokens: number) =>
       scope((): TransformerState => {
-        const [images = 0, cells = 0] = memory.shape
+        const { images, cells } = sizes(p, memory)
         const m = project(p, memory)
         const cache = () =>
           p.layers.map(() => empty([images * beams, maxTokens, c.dim], 'float32', memory.device))
@@ -328,6 +338,12 @@ function queryPart({ multihead_attn: p }: LayerParams, dim: number) {
 
 function keyValuePart({ multihead_attn: p }: LayerParams, dim: number) {
   return { weight: rows(p.in_proj_weight, dim, 3 * dim), bias: rows(p.in_proj_bias, dim, 3 * dim) }
+}
+
+/** Images B and cells S of a memory [B S, channels]. */
+function sizes(p: TransformerParams, memory: Tensor) {
+  const cells = p.memory_positions.weight.shape[0] ?? 1
+  return { images: (memory.shape[0] ?? 0) / cells, cells }
 }
 
 /** int32 [rows + 1]: 0, length, 2 length, ... */

@@ -111,7 +111,13 @@ export function mobilenetV2(padding: 'symmetric' | 'same'): Encoder {
           h = inverted(part as Block, shape, h, mode, trains)
         } else {
           const stem = i === 0 ? { stride: 2, padding: pad } : { padding: 0 }
-          h = convolutionWithNorm(...(part as Unit), h, { ...stem, activation: 'relu6' }, mode, trains)
+          h = convolutionWithNorm(
+            ...(part as Unit),
+            h,
+            { ...stem, activation: 'relu6' },
+            mode,
+            trains,
+          )
         }
       }
       return h

@@ -16,18 +16,25 @@ function basicBlockSpec(inputs: number, outputs: number, stride: number) {
     bn2: batchNormSpec(outputs),
   }
   if (stride === 1 && inputs === outputs) return block
-  return { ...block, downsample: [convolutionSpec(inputs, outputs, 1), batchNormSpec(outputs)] as const }
+  return {
+    ...block,
+    downsample: [convolutionSpec(inputs, outputs, 1), batchNormSpec(outputs)] as const,
+  }
 }
 
 type BlockParams = ParamsOf<ReturnType<typeof basicBlockSpec>>
 
-function basicBlock(p: BlockParams, x: Tensor, stride: number, mode: Mode, trains: boolean): Tensor {
+function basicBlock(
+  p: BlockParams,
+  x: Tensor,
+  stride: number,
+  mode: Mode,
+  trains: boolean,
+): Tensor {
   return scope(() => {
     const [conv, norm] = ('downsample' in p && p.downsample) || []
     const shortcut =
-      conv && norm
-        ? convolutionWithNorm(conv, norm, x, { stride, padding: 0 }, mode, trains)
-        : x
+      conv && norm ? convolutionWithNorm(conv, norm, x, { stride, padding: 0 }, mode, trains) : x
     const h = convolutionWithNorm(
       p.conv1,
       p.bn1,

@@ -1,0 +1,568 @@
+// Multi-head attention over short packed rows, its gradient, and one step of it against a cache
+// while decoding. One work item is all that one head does with one set of keys: the rows that share
+// the keys (captions of one image) lie next to each other and are handled as one block of queries.
+// Scores are kept transposed, [keys, queries]: softmax then runs down columns, a vector of queries
+// at a time, and needs no sums across a vector. Bound by arithmetic.
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "../binding/device.h"
+#include "../binding/errors.h"
+#include "../binding/tensor.h"
+#include "random.h"
+#include "simd.h"
+
+namespace cpu {
+#include "../binding/kernels.h"
+
+namespace {
+
+constexpr int kLanes = 16;
+
+int padded(int n, int to) { return (n + to - 1) / to * to; }
+
+// --- Tiles. Sizes are padded by zeros, so that no loop below has an edge: columns that become
+// vectors to 16, other sizes to 4.
+
+// c (+)= a b for a [m, k] read at a[i * row + l * column], b [k, n] and c [m, n] with rows of ldb
+// and ldc; m and k in fours, n in sixteens. Four rows take four steps of k at a time: 16 products
+// for 12 loads and stores.
+SIMD void product(float* c, int ldc, const float* a, int64_t row, int64_t column, const float* b,
+                  int ldb, int m, int n, int k, bool accumulate) {
+  for (int i = 0; i < m; i += 4) {
+    float* __restrict c0 = c + static_cast<int64_t>(i) * ldc;
+    float* __restrict c1 = c0 + ldc;
+    float* __restrict c2 = c1 + ldc;
+    float* __restrict c3 = c2 + ldc;
+    if (!accumulate)
+      for (int r = 0; r < 4; r++) std::memset(c0 + r * ldc, 0, sizeof(float) * n);
+    for (int l = 0; l < k; l += 4) {
+      const float* a0 = a + i * row + l * column;
+      const float* a1 = a0 + row;
+      const float* a2 = a1 + row;
+      const float* a3 = a2 + row;
+      const float* __restrict b0 = b + static_cast<int64_t>(l) * ldb;
+      const float* __restrict b1 = b0 + ldb;
+      const float* __restrict b2 = b1 + ldb;
+      const float* __restrict b3 = b2 + ldb;
+      const float a00 = a0[0], a01 = a0[column], a02 = a0[2 * column], a03 = a0[3 * column];
+      const float a10 = a1[0], a11 = a1[column], a12 = a1[2 * column], a13 = a1[3 * column];
+      const float a20 = a2[0], a21 = a2[column], a22 = a2[2 * column], a23 = a2[3 * column];
+      const float a30 = a3[0], a31 = a3[column], a32 = a3[2 * column], a33 = a3[3 * column];
+#pragma omp simd
+      for (int j = 0; j < n; j++) {
+        c0[j] = c0[j] + a00 * b0[j] + a01 * b1[j] + a02 * b2[j] + a03 * b3[j];
+        c1[j] = c1[j] + a10 * b0[j] + a11 * b1[j] + a12 * b2[j] + a13 * b3[j];
+        c2[j] = c2[j] + a20 * b0[j] + a21 * b1[j] + a22 * b2[j] + a23 * b3[j];
+        c3[j] = c3[j] + a30 * b0[j] + a31 * b1[j] + a32 * b2[j] + a33 * b3[j];
+      }
+    }
+  }
+}
+
+// Rows of one head into a tile: tile [padded rows, padded columns] = scale x.
+SIMD void load_rows(float* tile, const float* x, int64_t stride, int rows, int columns,
+                    float scale) {
+  const int width = padded(columns, kLanes);
+  for (int i = 0; i < rows; i++) {
+    float* to = tile + i * width;
+    const float* from = x + i * stride;
+#pragma omp simd
+    for (int j = 0; j < columns; j++) to[j] = scale * from[j];
+    for (int j = columns; j < width; j++) to[j] = 0;
+  }
+  std::memset(tile + rows * width, 0, sizeof(float) * (padded(rows, 4) - rows) * width);
+}
+
+// The way back: x = tile * (factors[i] for row i).
+SIMD void store_rows(float* x, int64_t stride, const float* tile, const float* factors, int rows,
+                     int columns) {
+  const int width = padded(columns, kLanes);
+  for (int i = 0; i < rows; i++) {
+    float* to = x + i * stride;
+    const float* from = tile + i * width;
+    const float factor = factors[i];
+#pragma omp simd
+    for (int j = 0; j < columns; j++) to[j] = factor * from[j];
+  }
+}
+
+// out [columns, lanes] = x [rows, columns] transposed, lanes beyond the rows zero; rows and columns
+// in fours.
+SIMD void transpose(float* out, int lanes, const float* x, int ldx, int rows, int columns) {
+  using Four = float __attribute__((vector_size(16)));
+  const auto load = [](const float* from) {
+    Four value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+  };
+  for (int j = 0; j < columns; j += 4) {
+    float* to = out + j * lanes;
+    for (int i = 0; i < rows; i += 4) {
+      const float* from = x + static_cast<int64_t>(i) * ldx + j;
+      const Four r0 = load(from), r1 = load(from + ldx);
+      const Four r2 = load(from + 2 * ldx), r3 = load(from + 3 * ldx);
+      const Four low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
+      const Four high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+      const Four low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
+      const Four high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+      const Four columns4[4] = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5),
+                                __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+                                __builtin_shufflevector(high01, high23, 0, 1, 4, 5),
+                                __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
+      for (int r = 0; r < 4; r++) std::memcpy(to + r * lanes + i, &columns4[r], sizeof(Four));
+    }
+    for (int r = 0; r < 4; r++)
+      for (int i = rows; i < lanes; i++) to[r * lanes + i] = 0;
+  }
+}
+
+// --- Scores [keys, lanes].
+
+// Scores of keys from `first` on that a query does not see (key >= visible[query]) become
+// -infinity.
+SIMD void hide(float* scores, int lanes, int first, int keys, const int* visible) {
+  for (int j = first; j < keys; j++) {
+    float* row = scores + j * lanes;
+#pragma omp simd
+    for (int i = 0; i < lanes; i++)
+      row[i] = j < visible[i] ? row[i] : -std::numeric_limits<float>::infinity();
+  }
+}
+
+// scores = exp(scores - maximum of the column); gives the maxima and the sums of the columns.
+SIMD void exponentials(float* scores, int lanes, int keys, float* __restrict maxima,
+                       float* __restrict sums) {
+  for (int i = 0; i < lanes; i++) {
+    maxima[i] = scores[i];
+    sums[i] = 0;
+  }
+  for (int j = 1; j < keys; j++) {
+    const float* __restrict row = scores + j * lanes;
+#pragma omp simd
+    for (int i = 0; i < lanes; i++) maxima[i] = row[i] > maxima[i] ? row[i] : maxima[i];
+  }
+  for (int j = 0; j < keys; j++) {
+    float* __restrict row = scores + j * lanes;
+#pragma omp simd
+    for (int i = 0; i < lanes; i++) {
+      row[i] = vexp(row[i] - maxima[i]);
+      sums[i] += row[i];
+    }
+  }
+}
+
+// scores = exp(scores - log_sum_exp of the column): the probabilities once more.
+SIMD void probabilities(float* scores, int lanes, int keys, const float* __restrict log_sum_exp) {
+  for (int j = 0; j < keys; j++) {
+    float* __restrict row = scores + j * lanes;
+#pragma omp simd
+    for (int i = 0; i < lanes; i++) row[i] = vexp(row[i] - log_sum_exp[i]);
+  }
+}
+
+SIMD void scale_by(float* x, const float* factors, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; i++) x[i] *= factors[i];
+}
+
+// d loss / d scores = p (dp - sum over keys of p dp), from p and dp in place of dp.
+SIMD void softmax_gradient(float* dp, const float* p, int lanes, int keys, float* __restrict sums) {
+  for (int i = 0; i < lanes; i++) sums[i] = 0;
+  for (int j = 0; j < keys; j++) {
+    const float* __restrict probability = p + j * lanes;
+    const float* __restrict gradient = dp + j * lanes;
+#pragma omp simd
+    for (int i = 0; i < lanes; i++) sums[i] += probability[i] * gradient[i];
+  }
+  for (int j = 0; j < keys; j++) {
+    const float* __restrict probability = p + j * lanes;
+    float* __restrict gradient = dp + j * lanes;
+#pragma omp simd
+    for (int i = 0; i < lanes; i++) gradient[i] = probability[i] * (gradient[i] - sums[i]);
+  }
+}
+
+// --- One call.
+
+struct Call {
+  Tensor q, k, v, query_offsets, key_offsets, rng;
+  int heads, rows_per_key;
+  bool causal;
+  float probability;
+  int tag, max_keys;
+  int size, width;  // of a head; width is padded
+  int block;        // most queries of a tile
+  float scale;
+
+  Call(Tensor q, Tensor k, Tensor v, Tensor query_offsets, Tensor key_offsets, Tensor rng,
+       int heads, int rows_per_key, bool causal, float probability, int tag, int max_queries,
+       int max_keys)
+      : q(q),
+        k(k),
+        v(v),
+        query_offsets(query_offsets),
+        key_offsets(key_offsets),
+        rng(rng),
+        heads(heads),
+        rows_per_key(rows_per_key),
+        causal(causal),
+        probability(probability),
+        tag(tag),
+        max_keys(std::max(max_keys, 1)),
+        size(q.columns() / heads),
+        width(padded(size, kLanes)),
+        scale(1 / std::sqrt(static_cast<float>(size))) {
+    // A tile of scores of about 32 KiB stays in the first-level cache.
+    const int fitting = std::clamp(8192 / this->max_keys / kLanes * kLanes, 32, 64);
+    block = std::min(fitting, padded(std::max(max_queries, 1) * rows_per_key, kLanes));
+    check();
+  }
+
+  // Offsets live on the device, so TypeScript could not look at them.
+  void check() const {
+    check(query_offsets, q.rows(), "queries");
+    check(key_offsets, k.rows(), "keys");
+    for (int g = 0; g < groups(); g++) {
+      const int keys = key_offsets.i32()[g + 1] - key_offsets.i32()[g];
+      if (keys > max_keys)
+        throw ArgumentError("row " + std::to_string(g) + " has " + std::to_string(keys) +
+                            " keys, more than the given maximum of " + std::to_string(max_keys));
+    }
+  }
+  static void check(Tensor offsets, int64_t rows, const char* what) {
+    const int* o = offsets.i32();
+    const int64_t last = offsets.size() - 1;
+    if (o[0] != 0 || o[last] != rows || !std::is_sorted(o, o + last + 1))
+      throw ArgumentError(std::string("offsets of ") + what + " must rise from 0 to " +
+                          std::to_string(rows));
+  }
+
+  bool drops() const { return rng && probability > 0; }
+  int groups() const { return static_cast<int>(key_offsets.size()) - 1; }
+};
+
+// One head of the rows that share keys: queries q0 .. q0 + queries, keys k0 .. k0 + keys.
+struct Item {
+  int group, head, q0, queries, k0, keys;
+  Item(const Call& call, int index) : group(index / call.heads), head(index % call.heads) {
+    const int* offsets = call.query_offsets.i32();
+    const int first = group * call.rows_per_key;
+    q0 = offsets[first];
+    queries = offsets[first + call.rows_per_key] - q0;
+    k0 = call.key_offsets.i32()[group];
+    keys = call.key_offsets.i32()[group + 1] - k0;
+  }
+  // The item's part of a tensor of queries or keys, [rows, heads * size].
+  float* part(Tensor t, int row, const Call& call) const {
+    return t.f32() + row * t.row_stride + static_cast<int64_t>(head) * call.size;
+  }
+};
+
+// Tiles of one thread.
+struct Tiles {
+  float *keys, *values, *queries, *queries_across, *scores, *out;
+  float *maxima, *sums, *factors, *factors_across;
+  float *dout, *dout_across, *dscores, *dkeys, *dvalues;
+  int* visible;
+  size_t floats = 0;
+
+  // Without a base only `floats` is of use: how much a thread needs.
+  Tiles(float* base, const Call& call, bool backward) {
+    const auto take = [&](int64_t count) {
+      float* tile = base ? base + floats : nullptr;
+      floats += static_cast<size_t>((count + kLanes - 1) / kLanes * kLanes);
+      return tile;
+    };
+    const int64_t key_tile = static_cast<int64_t>(padded(call.max_keys, 4)) * call.width;
+    const int64_t query_tile = static_cast<int64_t>(call.block) * call.width;
+    const int64_t score_tile = static_cast<int64_t>(padded(call.max_keys, 4)) * call.block;
+    keys = take(key_tile);
+    values = take(key_tile);
+    queries = take(query_tile);
+    queries_across = take(query_tile);
+    scores = take(score_tile);
+    out = take(query_tile);
+    maxima = take(call.block);
+    sums = take(call.block);
+    visible = reinterpret_cast<int*>(take(call.block));
+    // Four more than the rows: their last columns are read four at a time.
+    factors = take(call.drops() ? static_cast<int64_t>(call.block) * call.max_keys + 4 : 0);
+    factors_across = take(call.drops() ? score_tile : 0);
+    dout = take(backward ? query_tile : 0);
+    dout_across = take(backward ? query_tile : 0);
+    dscores = take(backward ? score_tile : 0);
+    dkeys = take(backward ? key_tile : 0);
+    dvalues = take(backward ? key_tile : 0);
+  }
+};
+
+void load_keys(const Call& call, const Item& item, const Tiles& tiles) {
+  load_rows(tiles.keys, item.part(call.k, item.k0, call), call.k.row_stride, item.keys, call.size,
+            1);
+  load_rows(tiles.values, item.part(call.v, item.k0, call), call.v.row_stride, item.keys, call.size,
+            1);
+}
+
+// A block of queries of an item: `count` from `first` on, in `lanes` lanes; none sees a key from
+// `keys` on.
+struct Block {
+  int first, count, lanes, keys, keys4;
+
+  Block(const Call& call, const Item& item, const Tiles& tiles, int first)
+      : first(first),
+        count(std::min(call.block, item.queries - first)),
+        lanes(padded(count, kLanes)),
+        keys(item.keys) {
+    if (call.causal) {
+      const int* offsets = call.query_offsets.i32();
+      int row = item.group * call.rows_per_key;
+      keys = 0;
+      for (int i = 0; i < lanes; i++) {
+        const int query = item.q0 + first + std::min(i, count - 1);
+        while (query >= offsets[row + 1]) row++;
+        tiles.visible[i] = std::min(query - offsets[row] + 1, item.keys);
+        keys = std::max(keys, tiles.visible[i]);
+      }
+    }
+    keys4 = padded(keys, 4);
+  }
+};
+
+// Scores of a block, the hidden ones -infinity.
+void score(const Call& call, const Item& item, const Tiles& tiles, const Block& block) {
+  const int size4 = padded(call.size, 4);
+  load_rows(tiles.queries, item.part(call.q, item.q0 + block.first, call), call.q.row_stride,
+            block.count, call.size, call.scale);
+  transpose(tiles.queries_across, block.lanes, tiles.queries, call.width, padded(block.count, 4),
+            size4);
+  product(tiles.scores, block.lanes, tiles.keys, call.width, 1, tiles.queries_across, block.lanes,
+          block.keys4, block.lanes, size4, false);
+  if (call.causal)
+    hide(tiles.scores, block.lanes, *std::min_element(tiles.visible, tiles.visible + block.lanes),
+         block.keys, tiles.visible);
+}
+
+// Rows of scores that only fill up the last four.
+void clear_padding(float* scores, const Block& block) {
+  std::memset(scores + block.keys * block.lanes, 0,
+              sizeof(float) * (block.keys4 - block.keys) * block.lanes);
+}
+
+// Factors of dropout, [keys, lanes]. The element of a probability is (head, query, key): its index
+// is (head * queries of all rows + query) * max_keys + key.
+void load_factors(const Call& call, const Item& item, const Tiles& tiles, const Block& block) {
+  const int64_t row = item.head * call.q.rows() + item.q0 + block.first;
+  const int64_t count = static_cast<int64_t>(block.count) * call.max_keys;
+  dropout_factors(tiles.factors, row * call.max_keys, count, Randomness(call.rng, call.tag),
+                  call.probability);
+  const int rows = padded(block.count, 4);
+  std::fill(tiles.factors + count, tiles.factors + static_cast<int64_t>(rows) * call.max_keys + 4,
+            0.0f);
+  transpose(tiles.factors_across, block.lanes, tiles.factors, call.max_keys, rows, block.keys4);
+}
+
+void clear_rows(float* x, int64_t stride, int rows, int columns) {
+  for (int i = 0; i < rows; i++) std::memset(x + i * stride, 0, sizeof(float) * columns);
+}
+
+void attend(Tensor out, Tensor log_sum_exp, const Call& call, const Item& item,
+            const Tiles& tiles) {
+  float* log_sums = log_sum_exp ? log_sum_exp.f32() + item.head * call.q.rows() + item.q0 : nullptr;
+  if (item.keys == 0) {
+    clear_rows(item.part(out, item.q0, call), out.row_stride, item.queries, call.size);
+    if (log_sums) std::fill(log_sums, log_sums + item.queries, 0.0f);
+    return;
+  }
+  load_keys(call, item, tiles);
+  for (int first = 0; first < item.queries; first += call.block) {
+    const Block block(call, item, tiles, first);
+    score(call, item, tiles, block);
+    exponentials(tiles.scores, block.lanes, block.keys, tiles.maxima, tiles.sums);
+    clear_padding(tiles.scores, block);
+    if (log_sums)
+      for (int i = 0; i < block.count; i++)
+        log_sums[first + i] = tiles.maxima[i] + std::log(tiles.sums[i]);
+    if (call.drops()) {
+      load_factors(call, item, tiles, block);
+      scale_by(tiles.scores, tiles.factors_across, block.keys * block.lanes);
+    }
+    product(tiles.out, call.width, tiles.scores, 1, block.lanes, tiles.values, call.width,
+            padded(block.count, 4), call.width, block.keys4, false);
+    for (int i = 0; i < block.count; i++) tiles.sums[i] = 1 / tiles.sums[i];
+    store_rows(item.part(out, item.q0 + first, call), out.row_stride, tiles.out, tiles.sums,
+               block.count, call.size);
+  }
+}
+
+// p = softmax(s), s = scale q k^T, out = (p f) v with dropout's factors f. With dp = f (dout v^T):
+// ds = p (dp - sum p dp), dq = scale ds k, dk = ds^T (scale q), dv = (p f)^T dout.
+void attend_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor log_sum_exp,
+                     const Call& call, const Item& item, const Tiles& tiles) {
+  const float* log_sums = log_sum_exp.f32() + item.head * call.q.rows() + item.q0;
+  if (item.keys == 0) {
+    clear_rows(item.part(dq, item.q0, call), dq.row_stride, item.queries, call.size);
+    return;
+  }
+  load_keys(call, item, tiles);
+  const size_t key_bytes = sizeof(float) * padded(item.keys, 4) * call.width;
+  std::memset(tiles.dkeys, 0, key_bytes);
+  std::memset(tiles.dvalues, 0, key_bytes);
+  const int size4 = padded(call.size, 4);
+  for (int first = 0; first < item.queries; first += call.block) {
+    const Block block(call, item, tiles, first);
+    const int count4 = padded(block.count, 4);
+    score(call, item, tiles, block);
+    for (int i = 0; i < block.lanes; i++)
+      tiles.maxima[i] = i < block.count ? log_sums[first + i] : 0;
+    probabilities(tiles.scores, block.lanes, block.keys, tiles.maxima);
+    clear_padding(tiles.scores, block);
+
+    load_rows(tiles.dout, item.part(dout, item.q0 + first, call), dout.row_stride, block.count,
+              call.size, 1);
+    transpose(tiles.dout_across, block.lanes, tiles.dout, call.width, count4, size4);
+    product(tiles.dscores, block.lanes, tiles.values, call.width, 1, tiles.dout_across, block.lanes,
+            block.keys4, block.lanes, size4, false);
+    if (call.drops()) {
+      load_factors(call, item, tiles, block);
+      scale_by(tiles.dscores, tiles.factors_across, block.keys * block.lanes);
+    }
+    softmax_gradient(tiles.dscores, tiles.scores, block.lanes, block.keys, tiles.sums);
+    clear_padding(tiles.dscores, block);
+    if (call.drops()) scale_by(tiles.scores, tiles.factors_across, block.keys * block.lanes);
+
+    product(tiles.dvalues, call.width, tiles.scores, block.lanes, 1, tiles.dout, call.width,
+            block.keys4, call.width, count4, true);
+    product(tiles.dkeys, call.width, tiles.dscores, block.lanes, 1, tiles.queries, call.width,
+            block.keys4, call.width, count4, true);
+    product(tiles.out, call.width, tiles.dscores, 1, block.lanes, tiles.keys, call.width, count4,
+            call.width, block.keys4, false);
+    std::fill(tiles.sums, tiles.sums + block.count, call.scale);
+    store_rows(item.part(dq, item.q0 + first, call), dq.row_stride, tiles.out, tiles.sums,
+               block.count, call.size);
+  }
+  for (int j = 0; j < item.keys; j++) {
+    const size_t bytes = sizeof(float) * call.size;
+    std::memcpy(item.part(dk, item.k0 + j, call), tiles.dkeys + j * call.width, bytes);
+    std::memcpy(item.part(dv, item.k0 + j, call), tiles.dvalues + j * call.width, bytes);
+  }
+}
+
+// Calls work(item, tiles) for every head of every group. Heads of one group stay on one thread when
+// there are groups enough, because they read the same rows.
+template <class Work>
+void for_each_item(const Call& call, bool backward, Stream& stream, Work work) {
+  const int items = call.groups() * call.heads;
+  const int threads = std::max(1, std::min(omp_get_max_threads(), items));
+  const size_t floats = Tiles(nullptr, call, backward).floats;
+  auto* base = static_cast<float*>(stream.scratch(sizeof(float) * floats * threads));
+  const int chunk = call.groups() >= 4 * threads ? call.heads : 1;
+#pragma omp parallel num_threads(threads)
+  {
+    const Tiles tiles(base + floats * omp_get_thread_num(), call, backward);
+#pragma omp for schedule(dynamic, chunk)
+    for (int i = 0; i < items; i++) work(Item(call, i), tiles);
+  }
+}
+
+// --- Decoding.
+
+// One row of attend_cache. Position p's key is at keys + rows[p], its value at values + rows[p];
+// the newest are in `key` and `value`. weights: [heads, position + 1] to work in.
+SIMD void attend_row(float* __restrict out, const float* query, const float* keys,
+                     const float* values, const int64_t* rows, const float* key, const float* value,
+                     float* weights, int heads, int size, int position) {
+  const int count = position + 1;
+  const float scale = 1 / std::sqrt(static_cast<float>(size));
+  for (int p = 0; p < count; p++) {
+    const float* at = p < position ? keys + rows[p] : key;
+    for (int h = 0; h < heads; h++) {
+      float sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int j = 0; j < size; j++) sum += query[h * size + j] * at[h * size + j];
+      weights[h * count + p] = scale * sum;
+    }
+  }
+  for (int h = 0; h < heads; h++) {
+    float* w = weights + h * count;
+    float maximum = w[0];
+#pragma omp simd reduction(max : maximum)
+    for (int p = 0; p < count; p++) maximum = w[p] > maximum ? w[p] : maximum;
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int p = 0; p < count; p++) {
+      w[p] = vexp(w[p] - maximum);
+      sum += w[p];
+    }
+    for (int p = 0; p < count; p++) w[p] /= sum;
+  }
+  std::memset(out, 0, sizeof(float) * heads * size);
+  for (int p = 0; p < count; p++) {
+    const float* __restrict at = p < position ? values + rows[p] : value;
+    for (int h = 0; h < heads; h++) {
+      const float w = weights[h * count + p];
+#pragma omp simd
+      for (int j = 0; j < size; j++) out[h * size + j] += w * at[h * size + j];
+    }
+  }
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------
+
+void attention(Tensor out, Tensor log_sum_exp, Tensor q, Tensor k, Tensor v, Tensor query_offsets,
+               Tensor key_offsets, Tensor rng, int heads, int rows_per_key, bool causal,
+               float probability, int tag, int max_queries, int max_keys, Stream& stream) {
+  const Call call(q, k, v, query_offsets, key_offsets, rng, heads, rows_per_key, causal,
+                  probability, tag, max_queries, max_keys);
+  for_each_item(call, false, stream, [&](const Item& item, const Tiles& tiles) {
+    attend(out, log_sum_exp, call, item, tiles);
+  });
+}
+
+void attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor, Tensor log_sum_exp,
+                        Tensor q, Tensor k, Tensor v, Tensor query_offsets, Tensor key_offsets,
+                        Tensor rng, int heads, int rows_per_key, bool causal, float probability,
+                        int tag, int max_queries, int max_keys, Stream& stream) {
+  const Call call(q, k, v, query_offsets, key_offsets, rng, heads, rows_per_key, causal,
+                  probability, tag, max_queries, max_keys);
+  for_each_item(call, true, stream, [&](const Item& item, const Tiles& tiles) {
+    attend_backward(dq, dk, dv, dout, log_sum_exp, call, item, tiles);
+  });
+}
+
+void attend_cache(Tensor out, Tensor key_cache, Tensor value_cache, Tensor qkv, Tensor ancestors,
+                  int heads, int position, Stream& stream) {
+  const int rows = out.shape[0];
+  const int channels = out.shape[1];
+  const int64_t length = key_cache.shape[1];
+  const size_t weight_bytes = sizeof(float) * padded(heads * (position + 1), kLanes);
+  const size_t bytes = weight_bytes + sizeof(int64_t) * padded(position + 1, kLanes);
+  const int threads = omp_get_max_threads();
+  auto* base = static_cast<char*>(stream.scratch(bytes * threads));
+#pragma omp parallel for schedule(static) \
+    num_threads(threads) if (int64_t{rows} * position * channels > 32768)
+  for (int r = 0; r < rows; r++) {
+    char* scratch = base + bytes * omp_get_thread_num();
+    auto* starts = reinterpret_cast<int64_t*>(scratch + weight_bytes);
+    const auto ancestor = [&](int p) { return ancestors ? ancestors.i32()[r * length + p] : r; };
+    for (int p = 0; p < position; p++) starts[p] = (ancestor(p) * length + p) * channels;
+    const float* own = qkv.f32() + r * qkv.row_stride;
+    const int64_t stored = (r * length + position) * channels;
+    std::memcpy(key_cache.f32() + stored, own + channels, sizeof(float) * channels);
+    std::memcpy(value_cache.f32() + stored, own + 2 * channels, sizeof(float) * channels);
+    // The newest keys come from qkv: the row that holds them in the cache may not be written yet.
+    const float* newest = qkv.f32() + ancestor(position) * qkv.row_stride;
+    attend_row(out.f32() + r * out.row_stride, own, key_cache.f32(), value_cache.f32(), starts,
+               newest + channels, newest + 2 * channels, reinterpret_cast<float*>(scratch), heads,
+               channels / heads, position);
+  }
+}
+
+}  // namespace cpu

@@ -1,0 +1,182 @@
+/**
+ * Image bytes to caption: a model loaded once, captioning many. Decoding of images is data/image.ts, the model
+ * models/, the search decoding/.
+ */
+import { loadImages } from './data/image-loader.js'
+import { decodeImage, type ImageInput } from './data/image.js'
+import type { CaptionOptions } from './decoding/options.js'
+import { argumentError, DisposedError, type ImageError } from './errors.js'
+import { captionMemory, encodePixels, loadParams, releaseParams } from './models/inference.js'
+import { dropFolds, type FoldCache } from './models/mode.js'
+import type { ModelParams } from './models/model.js'
+import { type ModelFolder, readModelFolder } from './models/model-folder.js'
+import { type Device, type DeviceName, openDevice } from './native.js'
+import type { Tensor } from './tensor.js'
+
+export interface Caption {
+  readonly text: string
+  /** Log-probability divided by length^lengthPenalty, nats; higher is more probable. */
+  readonly score: number
+  /** Token ids, begin and end left out. */
+  readonly tokens: readonly number[]
+  /** The `numCaptions` best, when more than one was asked for; the first is this one. */
+  readonly captions?: readonly { readonly text: string; readonly score: number }[]
+}
+
+export interface CaptionAllOptions extends CaptionOptions {
+  /** Images captioned together; 32 when left out. */
+  readonly batchSize?: number
+  readonly signal?: AbortSignal
+}
+
+/** A caption, or why this image has none. */
+export type CaptionResult<I> =
+  | ({ readonly image: I; readonly error?: undefined } & Caption)
+  | { readonly image: I; readonly error: ImageError; readonly text?: undefined }
+
+/** A loaded model. Free it with `close()` or `using`. */
+export class Captioner {
+  readonly #folder: ModelFolder
+  readonly #device: Device
+  readonly #folds: FoldCache = new Map()
+  #params: ModelParams | undefined
+
+  /** @internal use loadCaptioner */
+  constructor(folder: ModelFolder, device: Device) {
+    this.#folder = folder
+    this.#device = device
+    this.#params = loadParams(folder, device)
+  }
+
+  /** Name of the device that captions: 'cpu' or 'cuda'. */
+  get device(): string {
+    return this.#device.name
+  }
+
+  /**
+   * The caption of one image.
+   * @throws ImageError when the image cannot be decoded; ArgumentError for options out of range
+   */
+  async caption(image: ImageInput, options: CaptionOptions = {}): Promise<Caption> {
+    this.#open()
+    const pixels = await decodeImage(image, this.#folder.model.config.image)
+    const [caption] = await this.#captionPixels([pixels], options)
+    return caption as Caption
+  }
+
+  /**
+   * Captions of many images, in their order, as they are ready. An image that cannot be decoded carries its error
+   * and the others go on. Images are decoded while the batch before is captioned.
+   * @throws ArgumentError for options out of range; the signal's reason when it is aborted
+   */
+  async *captionAll<I extends ImageInput>(
+    images: Iterable<I> | AsyncIterable<I>,
+    options: CaptionAllOptions = {},
+  ): AsyncGenerator<CaptionResult<I>> {
+    const { batchSize = 32, signal } = options
+    if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 4096)
+      throw argumentError('captionAll', 'batchSize', 'an integer from 1 to 4096', batchSize)
+    this.#open()
+    const loaded = loadImages(images, (image) => image, {
+      ...this.#folder.model.config.image,
+      ahead: 2 * batchSize,
+      ...(signal ? { signal } : {}),
+    })
+    let batch: Loaded<I>[] = []
+    for await (const entry of loaded) {
+      batch.push(entry)
+      if (batch.length < batchSize) continue
+      yield* await this.#captionBatch(batch, options)
+      batch = []
+      signal?.throwIfAborted()
+    }
+    yield* await this.#captionBatch(batch, options)
+  }
+
+  /** Frees the weights. */
+  close(): void {
+    if (!this.#params) return
+    releaseParams(this.#params)
+    dropFolds(this.#folds)
+    this.#params = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  async #captionBatch<I>(
+    batch: readonly Loaded<I>[],
+    options: CaptionOptions,
+  ): Promise<CaptionResult<I>[]> {
+    const pixels = batch.flatMap((entry) => (entry.pixels ? [entry.pixels] : []))
+    const captions = pixels.length > 0 ? await this.#captionPixels(pixels, options) : []
+    let next = 0
+    return batch.map(({ item, error }) =>
+      error ? { image: item, error } : { image: item, ...(captions[next++] as Caption) },
+    )
+  }
+
+  async #captionPixels(pixels: readonly Uint8Array[], options: CaptionOptions): Promise<Caption[]> {
+    const params = this.#open()
+    const { model, tokenizer, generation } = this.#folder
+    const memory = this.#memory(params, pixels)
+    try {
+      const found = await captionMemory(model, params, tokenizer, memory, options, generation)
+      return found.map((captions) => {
+        const best = captions[0]
+        if (!best) throw new Error('the search gave no caption')
+        const more = captions.map(({ text, score }) => ({ text, score }))
+        return captions.length > 1 ? { ...best, captions: more } : best
+      })
+    } finally {
+      memory.release()
+    }
+  }
+
+  #memory(params: ModelParams, pixels: readonly Uint8Array[]): Tensor {
+    const { model } = this.#folder
+    if (!model.image) return model.noImage(pixels.length, this.#device)
+    return encodePixels(model, params, Buffer.concat(pixels), this.#device, this.#folds)
+  }
+
+  #open(): ModelParams {
+    if (this.#params) return this.#params
+    throw new DisposedError(
+      'caption: this captioner was closed. Load it again with loadCaptioner()',
+    )
+  }
+}
+
+interface Loaded<I> {
+  readonly item: I
+  readonly pixels?: Uint8Array
+  readonly error?: ImageError
+}
+
+/**
+ * Loads a model folder once, to caption many images.
+ * @throws CheckpointError when the folder is damaged; DeviceError when the device is not there
+ */
+export async function loadCaptioner(
+  path: string,
+  options: { readonly device?: DeviceName } = {},
+): Promise<Captioner> {
+  const folder = await readModelFolder(path)
+  return new Captioner(folder, openDevice(options.device))
+}
+
+/**
+ * The caption of one image with the model of a folder; loads the model each time, so use loadCaptioner for many.
+ * @throws ImageError, CheckpointError, ArgumentError, DeviceError
+ */
+export async function caption(
+  image: ImageInput,
+  options: CaptionOptions & { readonly model: string; readonly device?: DeviceName },
+): Promise<Caption> {
+  using captioner = await loadCaptioner(
+    options.model,
+    options.device ? { device: options.device } : {},
+  )
+  return await captioner.caption(image, options)
+}

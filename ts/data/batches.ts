@@ -1,0 +1,129 @@
+/**
+ * From images and their captions to batches: which images come when (a seeded permutation a epoch, so that a place in
+ * the order is one number), and their captions packed one after another, without padding.
+ */
+import { CaptioneerError } from '../errors.js'
+import type { PackedCaptions } from '../models/decoders/transformer.js'
+import type { Device } from '../native.js'
+import { createRandom, shuffled } from '../random.js'
+import { tensor } from '../tensor.js'
+import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import type { CaptionedImage } from './dataset.js'
+
+/** Captions of one image as ids, without begin and end; at least one. */
+export type TokenizedCaptions = readonly (readonly number[])[]
+
+/** Encodes every caption once; longer ones are cut to `maxTokens` - 1 words, so that the end token fits. */
+export function tokenizeCaptions(
+  images: readonly CaptionedImage[],
+  tokenizer: Tokenizer,
+  maxTokens: number,
+): TokenizedCaptions[] {
+  return images.map(({ captions }) =>
+    captions.map((caption) => tokenizer.encode(caption).slice(0, maxTokens - 1)),
+  )
+}
+
+/** Indices of the images of step `step`; each epoch sees every image once, in an order of its own. */
+export function batchIndices(
+  step: number,
+  images: number,
+  batchSize: number,
+  seed: number,
+): number[] {
+  const perEpoch = stepsPerEpoch(images, batchSize)
+  const epoch = Math.floor(step / perEpoch)
+  const order = epochOrder(images, seed, epoch)
+  const start = (step % perEpoch) * batchSize
+  return Array.from(order.subarray(start, start + batchSize))
+}
+
+export function stepsPerEpoch(images: number, batchSize: number): number {
+  return Math.ceil(images / batchSize)
+}
+
+let last: { key: string; order: Uint32Array } | undefined
+
+function epochOrder(images: number, seed: number, epoch: number): Uint32Array {
+  const key = `${images} ${seed} ${epoch}`
+  if (last?.key !== key) last = { key, order: shuffled(images, seed * 65_537 + epoch) }
+  return last.order
+}
+
+/**
+ * Chooses `count` captions of each image (all: every caption; images with fewer repeat theirs), so that every image
+ * of a batch has the same number. The choice depends on seed and step alone.
+ */
+export function chooseCaptions(
+  captions: readonly TokenizedCaptions[],
+  indices: readonly number[],
+  count: number | 'all',
+  seed: number,
+): TokenizedCaptions[] {
+  const chosen = indices.map((i) => captions[i] ?? [])
+  const wanted = count === 'all' ? Math.max(...chosen.map((c) => c.length)) : count
+  const random = createRandom(seed)
+  return chosen.map((all) => {
+    if (all.length === wanted) return all
+    const start = count === 'all' ? 0 : Math.floor(random() * all.length)
+    return Array.from({ length: wanted }, (_, j) => all[(start + j) % all.length] ?? [])
+  })
+}
+
+/** Host side of PackedCaptions. */
+export interface HostCaptions {
+  readonly tokens: Int32Array
+  readonly positions: Int32Array
+  readonly targets: Int32Array
+  readonly offsets: Int32Array
+  readonly longest: number
+  readonly captionsPerImage: number
+}
+
+/** Packs the captions of a batch: begin + words to predict words + end. Every image must have equally many. */
+export function packCaptions(
+  batch: readonly TokenizedCaptions[],
+  tokenizer: Tokenizer,
+): HostCaptions {
+  const captionsPerImage = batch[0]?.length ?? 0
+  if (captionsPerImage === 0 || batch.some((c) => c.length !== captionsPerImage))
+    throw new CaptioneerError(
+      'ERR_INTERNAL',
+      'packCaptions: images with different numbers of captions',
+    )
+  const captions = batch.flat()
+  const total = captions.reduce((sum, ids) => sum + ids.length + 1, 0)
+  const tokens = new Int32Array(total)
+  const positions = new Int32Array(total)
+  const targets = new Int32Array(total)
+  const offsets = new Int32Array(captions.length + 1)
+  let at = 0
+  for (const [row, ids] of captions.entries()) {
+    for (let i = 0; i <= ids.length; i++, at++) {
+      tokens[at] = i === 0 ? tokenizer.bos : (ids[i - 1] ?? tokenizer.unk)
+      targets[at] = ids[i] ?? tokenizer.eos
+      positions[at] = i
+    }
+    offsets[row + 1] = at
+  }
+  const longest = captions.reduce((most, ids) => Math.max(most, ids.length + 1), 0)
+  return { tokens, positions, targets, offsets, longest, captionsPerImage }
+}
+
+/** Puts packed captions on a device. @param denominator tokens that the loss is divided by; this batch's by default */
+export function uploadCaptions(
+  host: HostCaptions,
+  device: Device,
+  denominator = host.tokens.length,
+): PackedCaptions {
+  const upload = (data: Int32Array) => tensor(data, [data.length], device)
+  return {
+    tokens: upload(host.tokens),
+    positions: upload(host.positions),
+    targets: upload(host.targets),
+    offsets: upload(host.offsets),
+    longest: host.longest,
+    captionsPerImage: host.captionsPerImage,
+    denominator: tensor([denominator], [1], device),
+  }
+}

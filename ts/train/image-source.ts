@@ -1,0 +1,129 @@
+/**
+ * Where a step's image memory comes from: pixels through the encoder, cached features, or nothing (text-only).
+ * Loading happens on the host, ahead of time; `memory` queues device work.
+ */
+import type { CaptionedImage } from '../data/dataset.js'
+import type { FeatureCache } from '../data/feature-cache.js'
+import type { PixelCache } from '../data/pixel-cache.js'
+import { ImageError } from '../errors.js'
+import { normalizedPixels } from '../models/inference.js'
+import type { Mode } from '../models/mode.js'
+import type { CaptionModel, ModelParams } from '../models/model.js'
+import type { Device } from '../native.js'
+import { createRandom } from '../random.js'
+import { empty, scope, type Tensor, tensor } from '../tensor.js'
+
+/** The host's part of a batch of images. */
+export interface LoadedImages {
+  readonly count: number
+  readonly data?: Uint8Array | Uint16Array
+  /** int32 [count, 5]: crops and mirrors, when training augments. */
+  readonly boxes?: Int32Array
+}
+
+export interface ImageSource {
+  /** @param augmentSeed draws crops and mirrors; absent: images as they are */
+  load(indices: readonly number[], augmentSeed?: number): Promise<LoadedImages>
+  /** Image memory [B S, C]. */
+  memory(loaded: LoadedImages, params: ModelParams, mode: Mode): Tensor
+  /** Starts loading images that will be asked for. */
+  prefetch(indices: readonly number[]): void
+}
+
+export interface Augmentation {
+  readonly flip: boolean
+  readonly minCropArea: number
+}
+
+/** Pixels of `images`, through the encoder. An image that cannot be decoded is grey, and told once. */
+export function pixelSource(
+  model: CaptionModel,
+  device: Device,
+  images: readonly CaptionedImage[],
+  cache: PixelCache,
+  augmentation: Augmentation,
+  onBroken: (image: CaptionedImage, error: ImageError) => void,
+): ImageSource {
+  const { size } = model.config.image
+  const broken = new Set<string>()
+  const pixels = async (index: number): Promise<Uint8Array> => {
+    const image = images[index] as CaptionedImage
+    try {
+      return await cache.get(image)
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error
+      if (!broken.has(image.path)) onBroken(image, error)
+      broken.add(image.path)
+      return new Uint8Array(size * size * 3).fill(127)
+    }
+  }
+  const augments = augmentation.flip || augmentation.minCropArea < 1
+  return {
+    async load(indices, augmentSeed) {
+      const data = Buffer.concat(await Promise.all(indices.map(pixels)))
+      const count = indices.length
+      if (augmentSeed === undefined || !augments) return { count, data }
+      return { count, data, boxes: randomBoxes(count, size, augmentation, augmentSeed) }
+    },
+    memory: ({ data, boxes }, params, mode) =>
+      scope(() =>
+        model.encode(params, normalizedPixels(model, data as Uint8Array, device, boxes), mode),
+      ),
+    prefetch: (indices) => {
+      cache.prefetch(indices.map((i) => images[i] as CaptionedImage))
+    },
+  }
+}
+
+/** Features that a frozen encoder gave before. */
+export function featureSource(
+  model: CaptionModel,
+  device: Device,
+  cache: FeatureCache,
+): ImageSource {
+  return {
+    load: async (indices) => ({ count: indices.length, data: await cache.load(indices) }),
+    memory: ({ count, data }) =>
+      scope(() => {
+        const shape = [count * model.cells, model.encoder.channels]
+        const out = empty(shape, 'float32', device)
+        device.kernels.copy(out, tensor(data as Uint16Array, shape, device))
+        return out
+      }),
+    prefetch: () => {},
+  }
+}
+
+/** No image: what the text-only baseline sees. */
+export function noImageSource(model: CaptionModel, device: Device): ImageSource {
+  return {
+    load: async (indices) => ({ count: indices.length }),
+    memory: ({ count }) => model.noImage(count, device),
+    prefetch: () => {},
+  }
+}
+
+/**
+ * Crops of `minCropArea` to 1 of the area with the picture's aspect ratio within 3:4 to 4:3, and mirrors.
+ * @returns int32 [count, 5]: top, left, height, width (pixels), mirrored
+ * Source: Szegedy et al. 2015, arXiv:1409.4842, section 6 (crops of random area and aspect).
+ */
+export function randomBoxes(
+  count: number,
+  size: number,
+  { flip, minCropArea }: Augmentation,
+  seed: number,
+): Int32Array {
+  const random = createRandom(seed)
+  const boxes = new Int32Array(count * 5)
+  for (let i = 0; i < count; i++) {
+    const area = minCropArea + (1 - minCropArea) * random()
+    const aspect = minCropArea < 1 ? Math.exp(Math.log(4 / 3) * (2 * random() - 1)) : 1
+    const height = Math.max(1, Math.min(size, Math.round(size * Math.sqrt(area / aspect))))
+    const width = Math.max(1, Math.min(size, Math.round(size * Math.sqrt(area * aspect))))
+    const top = Math.floor(random() * (size - height + 1))
+    const left = Math.floor(random() * (size - width + 1))
+    boxes.set([top, left, height, width, flip && random() < 0.5 ? 1 : 0], i * 5)
+  }
+  return boxes
+}

@@ -1,0 +1,321 @@
+/** What a run is made of: data, tokenizer, model, weights, image sources and the run folder, before the first step. */
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { freemem } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type TokenizedCaptions, stepsPerEpoch, tokenizeCaptions } from '../data/batches.js'
+import {
+  type CaptionedImage,
+  type Dataset,
+  readDataset,
+  type SplitName,
+  splitOf,
+} from '../data/dataset.js'
+import { type FeatureCache, featureKey, openFeatureCache } from '../data/feature-cache.js'
+import { createPixelCache, type PixelCache } from '../data/pixel-cache.js'
+import { ArgumentError, DataError, ImageError } from '../errors.js'
+import { writeAtomic } from '../files/atomic.js'
+import { encodePixels } from '../models/inference.js'
+import { dropFolds, type FoldCache } from '../models/mode.js'
+import { buildModel, type CaptionModel, frozenStages } from '../models/model.js'
+import { type GenerationConfig, generationSchema } from '../models/model-folder.js'
+import { readEncoderWeights } from '../models/pretrained.js'
+import { type Device, openDevice } from '../native.js'
+import { empty, scope, tensorsIn } from '../tensor.js'
+import { trainBytePairTokenizer } from '../tokenizer/byte-pair.js'
+import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import { trainWordTokenizer } from '../tokenizer/word.js'
+import { listCheckpoints } from './checkpoint.js'
+import { configToYaml, type TrainConfig } from './config.js'
+import type { TrainEvent } from './events.js'
+import { featureSource, type ImageSource, noImageSource, pixelSource } from './image-source.js'
+import { freshState, type RunState } from './run-state.js'
+import { createWeights, type TrainingWeights } from './weights.js'
+
+export interface Run {
+  readonly config: TrainConfig
+  readonly folder: string
+  readonly historyPath: string
+  readonly device: Device
+  readonly dataset: Dataset
+  readonly trainImages: readonly CaptionedImage[]
+  readonly validationImages: readonly CaptionedImage[]
+  readonly validationSplit: SplitName
+  readonly tokenizer: Tokenizer
+  /** Training captions as ids, by image. */
+  readonly captions: readonly TokenizedCaptions[]
+  readonly model: CaptionModel
+  readonly frozenStages: number
+  readonly weights: TrainingWeights
+  readonly source: ImageSource
+  readonly validationSource: ImageSource
+  readonly generation: GenerationConfig
+  readonly folds: FoldCache
+  readonly stepsPerEpoch: number
+  readonly totalSteps: number
+  readonly state: RunState
+  readonly signal: AbortSignal | undefined
+  readonly tell: (event: TrainEvent) => void
+  readonly close: () => Promise<void>
+}
+
+/** @throws DataError, ArgumentError, CheckpointError, DeviceError: whatever makes the run impossible */
+export async function prepareRun(
+  config: TrainConfig,
+  resume: boolean,
+  signal: AbortSignal | undefined,
+  tell: (event: TrainEvent) => void,
+): Promise<Run> {
+  const folder = resolve(config.out)
+  if (!resume && (await listCheckpoints(join(folder, 'checkpoints'))).length > 0)
+    throw new ArgumentError(
+      `train: ${config.out} already holds a run. Go on with --resume, or give another --out`,
+    )
+  const device = openDevice(config.device)
+  const dataset = await readDataset(config.data.path, {
+    seed: config.data.seed,
+    valFraction: config.data.valFraction,
+  })
+  for (const { kind, count, examples } of dataset.problems)
+    tell({ kind: 'warning', text: `data: ${count} x ${kind} (${examples.slice(0, 2).join(', ')})` })
+  const pretrained = await pretrainedWeights(config)
+  const { trainAll, validationAll } = splits(dataset)
+  const tokenizer = trainTokenizer(config, trainAll)
+  const model = buildModel(config.model, tokenizer.vocabularySize, config.image)
+  const frozen = frozenStages(model, config.freezeEncoder)
+  if (config.image && frozen > 0 && pretrained.size === 0)
+    throw new ArgumentError(
+      'train: freezeEncoder keeps the encoder as it is, but encoderWeights gives it no pretrained weights. ' +
+        'Give --encoder-weights FILE.safetensors, or train the encoder with --freeze-encoder false',
+    )
+  const weights = createWeights(model, frozen, pretrained, config.seed, device)
+  const folds: FoldCache = new Map()
+  const sources = await openSources(
+    { config, device, model, weights, frozen, folds, signal, tell },
+    trainAll,
+    validationAll,
+  )
+  const { trainImages, validationImages } = sources
+  if (trainImages.length === 0)
+    throw new DataError(`train: none of the ${trainAll.length} training images can be decoded`)
+  const perEpoch = Math.ceil(
+    stepsPerEpoch(trainImages.length, config.batchSize) / config.accumulate,
+  )
+  const { maxTokens } = config.model.decoder
+  await mkdir(folder, { recursive: true })
+  await writeAtomic(join(folder, 'config.yaml'), async (file) => {
+    await file.writeFile(configToYaml(config))
+  })
+  return {
+    config,
+    folder,
+    historyPath: join(folder, 'history.jsonl'),
+    device,
+    dataset,
+    ...sources,
+    validationSplit: validationImages[0]?.split ?? 'val',
+    tokenizer,
+    captions: tokenizeCaptions(trainImages, tokenizer, maxTokens),
+    model,
+    frozenStages: frozen,
+    weights,
+    generation: generationSchema.parse({ maxTokens: Math.min(30, maxTokens) }),
+    folds,
+    stepsPerEpoch: perEpoch,
+    totalSteps: Math.min(perEpoch * config.epochs, config.maxSteps ?? Number.POSITIVE_INFINITY),
+    state: freshState(fingerprint(config, trainImages)),
+    signal,
+    tell,
+    close: async () => {
+      await sources.close()
+      dropFolds(folds)
+      for (const t of tensorsIn({
+        ...weights.optimizer,
+        views: [...weights.optimizer.views.values()],
+      }))
+        t.release()
+      for (const t of [...weights.others, ...rangeTensors(weights)]) t.release()
+    },
+  }
+}
+
+function rangeTensors(weights: TrainingWeights) {
+  return weights.optimizer.ranges.flatMap(({ weight, m, v, grad }) => [weight, m, v, grad])
+}
+
+async function pretrainedWeights(config: TrainConfig): Promise<ReadonlyMap<string, Float32Array>> {
+  if (!config.encoderWeights || !config.image) return new Map()
+  const encoder = buildModel(config.model, 5).encoder
+  const values = await readEncoderWeights(config.encoderWeights, encoder)
+  return new Map([...values].map(([name, data]) => [`encoder.${name}`, data]))
+}
+
+function splits(dataset: Dataset) {
+  const trainAll = splitOf(dataset, 'train')
+  const validation = splitOf(dataset, 'val')
+  const validationAll = validation.length > 0 ? validation : splitOf(dataset, 'test')
+  if (trainAll.length === 0)
+    throw new DataError(
+      `train: ${dataset.root} (${dataset.layout}) holds no training images, only ` +
+        `${dataset.images.length} of other splits. Give the folder that also holds the training captions`,
+    )
+  if (validationAll.length === 0)
+    throw new DataError(
+      `train: ${dataset.root} leaves no image for validation. Add images, or raise data.valFraction`,
+    )
+  return { trainAll, validationAll }
+}
+
+function trainTokenizer(config: TrainConfig, images: readonly CaptionedImage[]): Tokenizer {
+  const captions = images.flatMap((image) => image.captions)
+  const { kind, minCount, maxSize } = config.tokenizer
+  return kind === 'word'
+    ? trainWordTokenizer(captions, { minCount, maxSize })
+    : trainBytePairTokenizer(captions, { vocabularySize: maxSize, minCount })
+}
+
+interface SourceParts {
+  readonly config: TrainConfig
+  readonly device: Device
+  readonly model: CaptionModel
+  readonly weights: TrainingWeights
+  readonly frozen: number
+  readonly folds: FoldCache
+  readonly signal: AbortSignal | undefined
+  readonly tell: (event: TrainEvent) => void
+}
+
+async function openSources(
+  parts: SourceParts,
+  trainAll: readonly CaptionedImage[],
+  validationAll: readonly CaptionedImage[],
+) {
+  const { config, device, model, tell } = parts
+  const none = async () => {}
+  if (!config.image) {
+    const source = noImageSource(model, device)
+    return {
+      source,
+      validationSource: source,
+      trainImages: trainAll,
+      validationImages: validationAll,
+      close: none,
+    }
+  }
+  const cache = createPixelCache({ ...config.model.image, maxBytes: config.data.cacheBytes })
+  if (parts.frozen === model.encoder.stages.length && config.cacheFeatures !== false) {
+    const features = await openFeatures(parts, [...trainAll, ...validationAll], cache)
+    return featureSources(parts, features, trainAll, validationAll)
+  }
+  const broken = (image: CaptionedImage, error: ImageError) =>
+    tell({ kind: 'warning', text: `${image.path} is replaced by grey: ${error.message}` })
+  const { flip, minCropArea } = config.data
+  return {
+    source: pixelSource(model, device, trainAll, cache, { flip, minCropArea }, broken),
+    validationSource: pixelSource(
+      model,
+      device,
+      validationAll,
+      cache,
+      { flip: false, minCropArea: 1 },
+      broken,
+    ),
+    trainImages: trainAll,
+    validationImages: validationAll,
+    close: none,
+  }
+}
+
+async function openFeatures(
+  { config, device, model, weights, folds, signal, tell }: SourceParts,
+  images: readonly CaptionedImage[],
+  cache: PixelCache,
+): Promise<FeatureCache> {
+  const elements = model.cells * model.encoder.channels
+  const frozenValues = await Promise.all(weights.others.map((t) => t.readFloats()))
+  const { image, encoder } = config.model
+  const { size } = image
+  const pixels = async (one: CaptionedImage): Promise<Uint8Array | undefined> => {
+    try {
+      return await cache.get(one)
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error
+      tell({ kind: 'warning', text: `${one.path} is left out: ${error.message}` })
+      return undefined
+    }
+  }
+  return openFeatureCache({
+    images,
+    elements,
+    key: await featureKey(images, frozenValues, { image, encoder, elements }),
+    batchSize: 32,
+    memoryBytes: Math.floor(freemem() / 2),
+    signal,
+    onProgress: (progress) => tell({ kind: 'features', ...progress }),
+    compute: async (batch) => {
+      const loaded = await Promise.all(batch.map(pixels))
+      const bytes = Buffer.concat(loaded.map((data) => data ?? new Uint8Array(size * size * 3)))
+      const features = scope(() => {
+        const memory = encodePixels(model, weights.params, bytes, device, folds)
+        const out = empty(memory.shape, 'bfloat16', device)
+        device.kernels.copy(out, memory)
+        return out
+      })
+      const read = features.read()
+      features.release()
+      return {
+        features: (await read) as Uint16Array,
+        failed: loaded.map((data) => data === undefined),
+      }
+    },
+  })
+}
+
+function featureSources(
+  { device, model }: SourceParts,
+  features: FeatureCache,
+  trainAll: readonly CaptionedImage[],
+  validationAll: readonly CaptionedImage[],
+) {
+  // Places in the cache of the images that could be decoded.
+  const usable = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => from + i).filter((i) => !features.failed.has(i))
+  const all = [...trainAll, ...validationAll]
+  const part = (places: readonly number[]) => {
+    const source = featureSource(model, device, features)
+    return {
+      images: places.map((i) => all[i] as CaptionedImage),
+      source: {
+        ...source,
+        load: (indices: readonly number[]) => source.load(indices.map((i) => places[i] ?? 0)),
+      },
+    }
+  }
+  const training = part(usable(0, trainAll.length))
+  const validation = part(usable(trainAll.length, validationAll.length))
+  return {
+    source: training.source,
+    validationSource: validation.source,
+    trainImages: training.images,
+    validationImages: validation.images,
+    close: () => features.close(),
+  }
+}
+
+/** What must be the same for a resumed run to go on with the same bits. */
+function fingerprint(config: TrainConfig, images: readonly CaptionedImage[]): string {
+  const { model, tokenizer, data, optimizer, schedule, batchSize, accumulate, seed, image } = config
+  const facts = {
+    model,
+    tokenizer,
+    data: { ...data, path: '', cacheBytes: 0 },
+    optimizer,
+    schedule,
+    batchSize,
+    accumulate,
+    seed,
+    image,
+    ids: images.map(({ id }) => id),
+  }
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16)
+}
