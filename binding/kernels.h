@@ -133,11 +133,16 @@ void adamw(Tensor weight, Tensor m, Tensor v, Tensor grad, Tensor norm, Tensor s
 // --- search.cpp
 // One step of beam search over B images with K live beams each; R = B K rows, T the most tokens.
 // logits [R, V] of the tokens just fed at `position` (0-based; at 0 only beam 0 of each image counts).
-// In and out: scores [R] summed log-probability; tokens int32 [R] next tokens to feed; sequences int32 [R, T];
-// ancestors int32 [R, T]: the cache row that holds each position of beam r; finished_* [B, K]: the best ended captions,
-// score = log-probability / length^length_penalty (length counts the end token), sequences [B, K, T],
-// lengths int32 without the end token; done int32 [B]: 1 when no live beam can still enter the finished ones.
-// Words of min_tokens: the end token is forbidden before that many. forbidden ids (pad, bos, unk) never appear.
+// In and out: scores [R] summed log-probability (-infinity: no such beam); tokens int32 [R] next tokens to feed;
+// sequences int32 [R, T]; ancestors int32 [R, T]: the cache row that holds each position of beam r, in the beginning r
+// everywhere. A new beam takes those of its parent before `position` and the parent's own row at it. finished_* [B, K]:
+// the best ended captions, best first, score = log-probability / length^length_penalty (length counts the end token;
+// -infinity: none), sequences [B, K, T], lengths int32 without the end token; done int32 [B]: 1 when K captions ended and
+// the best live beam, divided by its present length^length_penalty, does not beat the worst of them, or when no beam
+// lives. Such an image is left alone from then on.
+// Of the best 2K candidates in order (equal scores: the lower beam, then the lower token first) those that end are kept
+// when they are among the first K, the others become the K beams.
+// Words of min_tokens: the end token is forbidden before that many. forbidden(?) ids (pad, bos, unk) never appear.
 void beam_step(Tensor scores, Tensor tokens, Tensor sequences, Tensor ancestors,
                Tensor finished_scores, Tensor finished_sequences, Tensor finished_lengths,
                Tensor done, Tensor logits, Tensor forbidden, int beams, int position, int end_token,

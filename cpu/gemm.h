@@ -12,13 +12,18 @@ namespace cpu {
 enum class Transpose : char { no = 'N', yes = 'T' };
 
 // c [m, n] = op(a) [m, k] op(b) [k, n] + beta c. lda, ldb, ldc: elements between rows as stored.
-inline void gemm(Transpose a_as, Transpose b_as, int64_t m, int64_t n, int64_t k, const float* a,
-                 int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
-  const auto status = dnnl_sgemm(static_cast<char>(a_as), static_cast<char>(b_as), m, n, k, 1.0f, a,
-                                 lda, b, ldb, beta, c, ldc);
+// Gives a status that `check_gemm` must see outside any parallel region, where an exception cannot
+// leave.
+[[nodiscard]] inline int gemm(Transpose a_as, Transpose b_as, int64_t m, int64_t n, int64_t k,
+                              const float* a, int64_t lda, const float* b, int64_t ldb, float beta,
+                              float* c, int64_t ldc) {
+  return dnnl_sgemm(static_cast<char>(a_as), static_cast<char>(b_as), m, n, k, 1.0f, a, lda, b, ldb,
+                    beta, c, ldc);
+}
+
+inline void check_gemm(int status) {
   if (status == dnnl_out_of_memory)
-    throw OutOfMemoryError("out of memory in a matrix product of " + std::to_string(m) + " x " +
-                           std::to_string(n) + " x " + std::to_string(k));
+    throw OutOfMemoryError("out of memory in a matrix product. Use a smaller batch size");
   if (status != dnnl_success)
     throw InternalError("oneDNN's matrix product failed with status " + std::to_string(status));
 }

@@ -87,23 +87,25 @@ void linear(Tensor out, Tensor pre, Tensor x, Tensor weight, Tensor bias, Tensor
     return finish(0, 1);
   }
   const auto multiply_rows = [&](int64_t row, int64_t count) {
-    gemm(Transpose::no, Transpose::yes, count, n, c, row_of(x, row), c, weight.f32(), c, 0.0f,
-         row_of(out, row), n);
+    return gemm(Transpose::no, Transpose::yes, count, n, c, row_of(x, row), c, weight.f32(), c,
+                0.0f, row_of(out, row), n);
   };
   const int threads = omp_get_max_threads();
   const int64_t even = (rows + kBlockRows * threads - 1) / (kBlockRows * threads) * threads;
   const int64_t size = (rows + even - 1) / even;
   if (size < kBlockRows / 2) {
     // Few rows: the product divides its columns among the threads instead.
-    multiply_rows(0, rows);
+    check_gemm(multiply_rows(0, rows));
     return finish(0, rows);
   }
-#pragma omp parallel for schedule(dynamic)
+  int status = 0;
+#pragma omp parallel for schedule(dynamic) reduction(max : status)
   for (int64_t row = 0; row < rows; row += size) {
     const int64_t count = std::min(size, rows - row);
-    multiply_rows(row, count);
+    status = std::max(status, multiply_rows(row, count));
     finish(row, count);
   }
+  check_gemm(status);
 }
 
 void linear_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dout, Tensor x, Tensor weight,
@@ -126,7 +128,7 @@ void linear_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dout, Tenso
       float* sum = dbias ? sums + block * n : nullptr;
       if (sum) std::fill_n(sum, n, 0.0f);
       if (!active) {
-        add_rows(sum, dout.f32() + row * n, count, n);
+        add_rows(sum, dout.f32() + row * n, count, n, n);
         continue;
       }
       with_activation(activation, [&](auto kind) {
@@ -137,12 +139,14 @@ void linear_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dout, Tenso
   }
   if (dbias) {
     std::fill_n(dbias.f32(), n, 0.0f);
-    add_rows(dbias.f32(), sums, blocks.count, n);
+    add_rows(dbias.f32(), sums, blocks.count, n, n);
   }
   if (dx)
-    gemm(Transpose::no, Transpose::no, rows, c, n, dpre, n, weight.f32(), c, 0.0f, dx.f32(), c);
+    check_gemm(gemm(Transpose::no, Transpose::no, rows, c, n, dpre, n, weight.f32(), c, 0.0f,
+                    dx.f32(), c));
   if (dweight)
-    gemm(Transpose::yes, Transpose::no, n, c, rows, dpre, n, x.f32(), c, 0.0f, dweight.f32(), c);
+    check_gemm(gemm(Transpose::yes, Transpose::no, n, c, rows, dpre, n, x.f32(), c, 0.0f,
+                    dweight.f32(), c));
 }
 
 }  // namespace cpu

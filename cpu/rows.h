@@ -17,7 +17,7 @@ struct RowBlocks {
   int64_t length(int64_t block) const { return std::min(size, rows - block * size); }
 };
 
-// sums [n] += the rows of x [rows, n], in order.
-void add_rows(float* sums, const float* x, int64_t rows, int64_t n);
+// sums [n] += the rows of x [rows, n], in order; the rows lie `stride` elements apart.
+void add_rows(float* sums, const float* x, int64_t rows, int64_t n, int64_t stride);
 
 }  // namespace cpu

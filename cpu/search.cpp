@@ -74,7 +74,7 @@ int best_tokens(Candidate* best, int wanted, const float* logits, int vocabulary
   const float maximum = *std::max_element(maxima, maxima + blocks);
   const auto log_sum =
       static_cast<float>(std::log(sum_of_exponentials(logits, vocabulary, maximum)));
-  if (!(std::fabs(maximum) < std::numeric_limits<float>::infinity()) || !(log_sum >= 0)) return 0;
+  if (!std::isfinite(maximum) || !std::isfinite(log_sum)) return 0;
   int found = 0;
   float threshold = kNever;
   for (int block = 0; block < blocks; block++) {

@@ -3,6 +3,9 @@
  * differences are taken of. Speed does not matter here.
  */
 import type { OpName } from '../../ts/ops/registry.js'
+import { attentionReferences } from './references/attention.js'
+import { convolutionReferences } from './references/convolution.js'
+import { linearReferences } from './references/linear.js'
 
 /** A host array in float64. */
 export interface Array64 {
@@ -22,6 +25,9 @@ export function given(inputs: ReferenceInputs, name: string): Array64 {
 }
 
 export const references: Readonly<Record<OpName, Reference>> = {
+  ...attentionReferences,
+  ...convolutionReferences,
+  ...linearReferences,
   add: (inputs) => {
     const b = given(inputs, 'b').data
     return given(inputs, 'a').data.map((value, i) => value + (b[i] ?? 0))

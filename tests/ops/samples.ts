@@ -4,6 +4,9 @@
  */
 import type { OpName } from '../../ts/ops/registry.js'
 import type { Dtype } from '../../ts/tensor.js'
+import { attentionSamples } from './samples/attention.js'
+import { convolutionSamples } from './samples/convolution.js'
+import { linearSamples } from './samples/linear.js'
 
 /** How an input is filled: seeded normal numbers (scaled) unless `data` or a range of integers is given. */
 export interface SampleInput {
@@ -39,6 +42,9 @@ export interface OpSamples {
 const of = (...shape: number[]): SampleInput => ({ shape })
 
 export const samples: Readonly<Record<OpName, OpSamples>> = {
+  ...attentionSamples,
+  ...convolutionSamples,
+  ...linearSamples,
   add: {
     right: [1, 31, 32, 33, 1000].map((n) => ({ inputs: { a: of(n, 3), b: of(n, 3) } })),
     wrong: [{ inputs: { a: of(2, 3), b: of(3, 2) }, error: /add: b is \[3, 2\].*\[2, 3\]/ }],
@@ -58,6 +64,7 @@ export const samples: Readonly<Record<OpName, OpSamples>> = {
     right: [
       { inputs: { x: of(7, 5), weights: of(7, 5) }, gradients: ['x'] },
       { inputs: { x: of(1), weights: of(1) }, gradients: ['x'] },
+      { inputs: { x: of(100_003), weights: of(100_003) }, gradients: ['x'] },
     ],
     wrong: [{ inputs: { x: of(3, 2), weights: of(6) }, error: /weightedSum: weights is \[6\]/ }],
   },

@@ -48,7 +48,7 @@ export function normalizedPixels(
         std: tensor(std, [3], device),
         crop: boxes && tensor(boxes, [images, 5], device),
       },
-      { height: size, width: size },
+      boxes ? { size: [size, size] } : {},
     ),
   )
 }

@@ -74,18 +74,19 @@ function folded(
 ) {
   const known = mode.folds.get(conv.weight)
   if (known) return known
-  const fold = foldBatchNorm(
+  const { out: weight, bias } = foldBatchNorm.withExtras(
     {
       weight: conv.weight,
       gamma: norm.weight,
       beta: norm.bias,
-      mean: norm.running_mean,
-      variance: norm.running_var,
+      runningMean: norm.running_mean,
+      runningVar: norm.running_var,
     },
     { epsilon: batchNormEpsilon },
   )
   // The cache outlives the scope of this forward pass.
-  mode.folds.set(conv.weight, { weight: fold.weight.retain(), bias: fold.bias.retain() })
+  const fold = { weight: weight.retain(), bias: bias.retain() }
+  mode.folds.set(conv.weight, fold)
   return fold
 }
 

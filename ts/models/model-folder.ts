@@ -13,7 +13,7 @@ import { fileError } from '../files/system-error.js'
 import { integer } from '../schema.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { loadTokenizer, saveTokenizer } from '../tokenizer/tokenizer-json.js'
-import { type ModelConfig, modelSchema } from './config.js'
+import { modelSchema } from './config.js'
 import { buildModel, type CaptionModel, modelSpecs } from './model.js'
 import type { ParamSpec } from './params.js'
 

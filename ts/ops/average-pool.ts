@@ -1,5 +1,4 @@
 /** Average over windows, or over the whole map. */
-import type { Tensor } from '../tensor.js'
 import { axes, defineOp } from './define-op.js'
 import { type PoolOptions, poolShape } from './max-pool.js'
 

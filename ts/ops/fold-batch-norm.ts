@@ -26,6 +26,11 @@ export const foldBatchNorm = defineOp({
     return { shape: inputs.weight.shape }
   },
   extras: ({ gamma }) => ({ bias: { shape: gamma.shape } }),
-  forward: (k, out, { weight, gamma, beta, runningMean, runningVar }, { epsilon = 1e-5 }, { bias }) =>
-    k.foldBatchNorm(out, bias, weight, gamma, beta, runningMean, runningVar, epsilon),
+  forward: (
+    k,
+    out,
+    { weight, gamma, beta, runningMean, runningVar },
+    { epsilon = 1e-5 },
+    { bias },
+  ) => k.foldBatchNorm(out, bias, weight, gamma, beta, runningMean, runningVar, epsilon),
 })

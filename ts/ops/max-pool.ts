@@ -28,7 +28,13 @@ export const maxPool = defineOp({
   forward: (k, out, { x }, { size, stride = size, padding = 0 }) =>
     k.maxPool(out, x, size, stride, padding),
   saves: ['x', 'out'],
-  backward: ({ k, grad, gradOf, saved: { x, out }, options: { size, stride = size, padding = 0 } }) => {
+  backward: ({
+    k,
+    grad,
+    gradOf,
+    saved: { x, out },
+    options: { size, stride = size, padding = 0 },
+  }) => {
     const dx = gradOf('x')
     if (dx) k.maxPoolBackward(dx, grad, x, out, size, stride, padding)
     return { x: dx }

@@ -27,7 +27,9 @@ export const normalizeImage = defineOp({
   shape: ({ x, mean, std, crop }, { size, channels = 3 }: NormalizeImageOptions) => {
     const [B = 0, IH = 0, IW = 0, colours] = axes('normalizeImage', 'x', x, 4)
     if (colours !== 3)
-      throw new ShapeError(`normalizeImage: x is ${shapeText(x.shape)}; its last size must be 3 (RGB)`)
+      throw new ShapeError(
+        `normalizeImage: x is ${shapeText(x.shape)}; its last size must be 3 (RGB)`,
+      )
     expectShape('normalizeImage', 'mean', mean, [3], 'the colours')
     expectShape('normalizeImage', 'std', std, [3], 'the colours')
     expectShape('normalizeImage', 'crop', crop, [B, 5], `x ${shapeText(x.shape)}`)
@@ -36,7 +38,9 @@ export const normalizeImage = defineOp({
         `normalizeImage: expected channels to be an integer of at least 3, received ${channels}`,
       )
     if (size && !crop)
-      throw new ArgumentError('normalizeImage: size needs crop boxes; without them the size is of x')
+      throw new ArgumentError(
+        'normalizeImage: size needs crop boxes; without them the size is of x',
+      )
     const [H, W] = size ?? [IH, IW]
     if (!(Number.isInteger(H) && Number.isInteger(W) && H >= 1 && W >= 1))
       throw new ArgumentError(

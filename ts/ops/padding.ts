@@ -34,7 +34,9 @@ export function placesOf(
   const [, height = 0, width = 0] = image
   const [windowHeight, windowWidth] = window
   if (!(Number.isInteger(stride) && stride >= 1))
-    throw new ArgumentError(`${op}: expected stride to be an integer of at least 1, received ${stride}`)
+    throw new ArgumentError(
+      `${op}: expected stride to be an integer of at least 1, received ${stride}`,
+    )
   const [top, left, bottom, right] =
     padding === 'same'
       ? same(height, width, windowHeight, windowWidth, stride)

@@ -42,7 +42,9 @@ export const selfAttention = defineOp({
     checkDropout('selfAttention', options.probability, rng)
     return { shape: [tokens, columns / 3] }
   },
-  extras: ({ qkv }, { heads }: SelfAttentionOptions) => ({ logSumExp: { shape: [heads, qkv.shape[0] ?? 0] } }),
+  extras: ({ qkv }, { heads }: SelfAttentionOptions) => ({
+    logSumExp: { shape: [heads, qkv.shape[0] ?? 0] },
+  }),
   forward: (k, out, { qkv, offsets, rng }, options, { logSumExp }) =>
     k.attention(out, logSumExp, ...columnParts(qkv, 3), offsets, offsets, rng, ...scalars(options)),
   saves: ['qkv', 'offsets', 'rng', 'out', 'logSumExp'],

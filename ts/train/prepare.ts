@@ -129,18 +129,10 @@ export async function prepareRun(
     close: async () => {
       await sources.close()
       dropFolds(folds)
-      for (const t of tensorsIn({
-        ...weights.optimizer,
-        views: [...weights.optimizer.views.values()],
-      }))
-        t.release()
-      for (const t of [...weights.others, ...rangeTensors(weights)]) t.release()
+      const { optimizer, trained, others } = weights
+      for (const t of tensorsIn({ ...optimizer, trained, others })) t.release()
     },
   }
-}
-
-function rangeTensors(weights: TrainingWeights) {
-  return weights.optimizer.ranges.flatMap(({ weight, m, v, grad }) => [weight, m, v, grad])
 }
 
 async function pretrainedWeights(config: TrainConfig): Promise<ReadonlyMap<string, Float32Array>> {

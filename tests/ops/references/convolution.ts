@@ -82,7 +82,8 @@ function convolution(inputs: ReferenceInputs, options: Options): Float64Array {
   const act = activate[options.activation ?? 'none']
   return y.data.map(
     (value, i) =>
-      act?.(value + (inputs.bias?.data[i % O] ?? 0) + (inputs.residual?.data[i] ?? 0)) ?? Number.NaN,
+      act?.(value + (inputs.bias?.data[i % O] ?? 0) + (inputs.residual?.data[i] ?? 0)) ??
+      Number.NaN,
   )
 }
 

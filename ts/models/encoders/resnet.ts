@@ -85,7 +85,7 @@ export function resnet18(): Encoder {
           mode,
           stageTrains(mode, 0),
         )
-        return maxPool({ x: stem }, { size: 3, stride: 2, pad: 1 })
+        return maxPool({ x: stem }, { size: 3, stride: 2, padding: 1 })
       })
       for (const [i, layer] of [p.layer1, p.layer2, p.layer3, p.layer4].entries())
         for (const [j, block] of layer.entries())
