@@ -9,7 +9,7 @@ namespace cpu {
 
 namespace {
 
-// One line a kernel. A backend without a kernel does not link.
+// One line a kernel. A backend without a kernel does not load.
 #define FOR_EACH_KERNEL(KERNEL)          \
   KERNEL(fill)                           \
   KERNEL(copy)                           \

@@ -18,7 +18,7 @@ void check_ids(const char* what, Tensor ids, int count) {
   for (int64_t i = 0; i < ids.size(); i++) {
     const int id = ids.i32()[i];
     if (id < 0 || id >= count)
-      throw ArgumentError(std::string("embedding: expected ") + what + " from 0 to " +
+      throw ArgumentError(std::string("expected ") + what + " from 0 to " +
                           std::to_string(count - 1) + ", received " + std::to_string(id) +
                           " at index " + std::to_string(i));
   }

@@ -3,6 +3,7 @@
 #pragma once
 #include <dnnl.h>
 
+#include <algorithm>
 #include <string>
 
 #include "../binding/errors.h"
@@ -17,6 +18,12 @@ enum class Transpose : char { no = 'N', yes = 'T' };
 [[nodiscard]] inline int gemm(Transpose a_as, Transpose b_as, int64_t m, int64_t n, int64_t k,
                               const float* a, int64_t lda, const float* b, int64_t ldb, float beta,
                               float* c, int64_t ldc) {
+  if (m == 0 || n == 0) return dnnl_success;
+  if (k == 0) {
+    if (beta == 0.0f)
+      for (int64_t row = 0; row < m; row++) std::fill_n(c + row * ldc, n, 0.0f);
+    return dnnl_success;
+  }
   return dnnl_sgemm(static_cast<char>(a_as), static_cast<char>(b_as), m, n, k, 1.0f, a, lda, b, ldb,
                     beta, c, ldc);
 }

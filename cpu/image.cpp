@@ -1,7 +1,6 @@
 // Pixels to normalised floats, with bilinear cropping and mirroring. Bound by memory without a
 // crop.
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "../binding/device.h"
@@ -38,19 +37,44 @@ SIMD void normalise_bytes(float* __restrict out, const uint8_t* __restrict x,
 struct Place {
   int low, high;
   float weight;
-
-  // Centre of pixel i of n over the crop's pixels begin .. begin + length of an image of `size`;
-  // the crop's edge repeats.
-  Place(int i, int n, int begin, int length, int size) {
-    const float ratio = static_cast<float>(length) / static_cast<float>(n);
-    const float inside = (static_cast<float>(i) + 0.5f) * ratio - 0.5f;
-    const float at = std::clamp(inside, 0.0f, static_cast<float>(std::max(length - 1, 0)));
-    const int floor = static_cast<int>(at);
-    weight = at - static_cast<float>(floor);
-    low = std::clamp(begin + floor, 0, size - 1);
-    high = std::clamp(begin + std::min(floor + 1, length - 1), 0, size - 1);
-  }
 };
+
+// n pixel centres over `length` pixels of the image from `begin`; the crop's edge repeats, `size`
+// bounds all.
+void find_places(Place* places, int n, int begin, int length, int size, bool mirrored) {
+  const float ratio = static_cast<float>(length) / static_cast<float>(n);
+  const float last = static_cast<float>(std::max(length - 1, 0));
+  for (int i = 0; i < n; i++) {
+    const int from = mirrored ? n - 1 - i : i;
+    const float at = std::clamp((static_cast<float>(from) + 0.5f) * ratio - 0.5f, 0.0f, last);
+    const int floor = static_cast<int>(at);
+    places[i] = {std::clamp(begin + floor, 0, size - 1),
+                 std::clamp(begin + std::min(floor + 1, length - 1), 0, size - 1),
+                 at - static_cast<float>(floor)};
+  }
+}
+
+// Between two rows of the image.
+SIMD void blend_rows(float* __restrict out, const uint8_t* __restrict above,
+                     const uint8_t* __restrict below, float weight, int n) {
+  for (int i = 0; i < n; i++) {
+    const float top = above[i], bottom = below[i];
+    out[i] = top + (bottom - top) * weight;
+  }
+}
+
+// One row of the output, of C channels, from a blended row of the image.
+SIMD void sample_row(float* __restrict out, const float* __restrict row,
+                     const Place* __restrict columns, const Normaliser& colours, int n, int C) {
+  for (int w = 0; w < n; w++, out += C) {
+    const Place place = columns[w];
+    for (int k = 0; k < kColours; k++) {
+      const float left = row[place.low * kColours + k], right = row[place.high * kColours + k];
+      out[k] = (left + (right - left) * place.weight) * colours.scale[k] + colours.shift[k];
+    }
+    for (int k = kColours; k < C; k++) out[k] = 0.0f;
+  }
+}
 
 }  // namespace
 
@@ -73,29 +97,26 @@ void normalize_image(Tensor out, Tensor x, Tensor mean, Tensor std, Tensor crop,
     }
     return;
   }
-#pragma omp parallel for schedule(static) collapse(2)
-  for (int b = 0; b < B; b++)
+  const auto bytes_of_row = static_cast<int64_t>(IW) * kColours;
+#pragma omp parallel for schedule(static)
+  for (int b = 0; b < B; b++) {
+    const int whole[] = {0, 0, IH, IW, 0};
+    const int* box = crop ? crop.i32() + b * 5 : whole;  // top, left, height, width, mirrored
+    std::vector<Place> rows(static_cast<size_t>(H)), columns(static_cast<size_t>(W));
+    std::vector<float> blended(static_cast<size_t>(bytes_of_row));
+    find_places(rows.data(), H, box[0], box[2], IH, false);
+    find_places(columns.data(), W, box[1], box[3], IW, box[4] != 0);
+    const int first = std::clamp(box[1], 0, IW - 1) * kColours;
+    const int last = std::clamp(box[1] + box[3], 1, IW) * kColours;
+    const uint8_t* image = x.u8() + b * IH * bytes_of_row;
     for (int h = 0; h < H; h++) {
-      const int whole[] = {0, 0, IH, IW, 0};
-      const int* box = crop ? crop.i32() + b * 5 : whole;  // top, left, height, width, mirrored
-      const Place y(h, H, box[0], box[2], IH);
-      const uint8_t* image = x.u8() + static_cast<int64_t>(b) * IH * IW * kColours;
-      const uint8_t* above = image + static_cast<int64_t>(y.low) * IW * kColours;
-      const uint8_t* below = image + static_cast<int64_t>(y.high) * IW * kColours;
-      float* to = out.f32() + (static_cast<int64_t>(b) * H + h) * W * C;
-      for (int w = 0; w < W; w++, to += C) {
-        const Place z(box[4] ? W - 1 - w : w, W, box[1], box[3], IW);
-        for (int k = 0; k < kColours; k++) {
-          const auto between = [&](const uint8_t* row) {
-            const float left = row[z.low * kColours + k], right = row[z.high * kColours + k];
-            return left + (right - left) * z.weight;
-          };
-          const float top = between(above), bottom = between(below);
-          to[k] = (top + (bottom - top) * y.weight) * colours.scale[k] + colours.shift[k];
-        }
-        std::fill(to + kColours, to + C, 0.0f);
-      }
+      const Place& place = rows[static_cast<size_t>(h)];
+      blend_rows(blended.data() + first, image + place.low * bytes_of_row + first,
+                 image + place.high * bytes_of_row + first, place.weight, last - first);
+      sample_row(out.f32() + (static_cast<int64_t>(b) * H + h) * W * C, blended.data(),
+                 columns.data(), colours, W, C);
     }
+  }
 }
 
 }  // namespace cpu

@@ -90,9 +90,10 @@ void linear(Tensor out, Tensor pre, Tensor x, Tensor weight, Tensor bias, Tensor
     return gemm(Transpose::no, Transpose::yes, count, n, c, row_of(x, row), c, weight.f32(), c,
                 0.0f, row_of(out, row), n);
   };
+  // As many blocks for one thread as for another.
   const int threads = omp_get_max_threads();
-  const int64_t even = (rows + kBlockRows * threads - 1) / (kBlockRows * threads) * threads;
-  const int64_t size = (rows + even - 1) / even;
+  const int64_t rounds = (rows + kBlockRows * threads - 1) / (kBlockRows * threads);
+  const int64_t size = rows == 0 ? 0 : (rows + rounds * threads - 1) / (rounds * threads);
   if (size < kBlockRows / 2) {
     // Few rows: the product divides its columns among the threads instead.
     check_gemm(multiply_rows(0, rows));

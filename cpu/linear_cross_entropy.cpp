@@ -63,10 +63,9 @@ void check_targets(Tensor targets, int classes, int ignore_index) {
   for (int64_t i = 0; i < targets.size(); i++) {
     const int target = targets.i32()[i];
     if (target != ignore_index && (target < 0 || target >= classes))
-      throw ArgumentError("linearCrossEntropy: expected targets from 0 to " +
-                          std::to_string(classes - 1) + " or ignoreIndex " +
-                          std::to_string(ignore_index) + ", received " + std::to_string(target) +
-                          " at index " + std::to_string(i));
+      throw ArgumentError("expected targets from 0 to " + std::to_string(classes - 1) +
+                          " or ignoreIndex " + std::to_string(ignore_index) + ", received " +
+                          std::to_string(target) + " at index " + std::to_string(i));
   }
 }
 

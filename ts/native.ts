@@ -355,6 +355,13 @@ const opened = new Map<string, Device>()
 
 /** Tries each build variant in turn. Throws DeviceError with one line per path when none loads. */
 export function loadAddon(): { addon: Addon; reports: readonly VariantReport[] } {
+  const { addon, reports } = tryAddon()
+  if (addon) return { addon, reports }
+  throw new errors.DeviceError(addonNotFound(reports))
+}
+
+/** Tries each build variant in turn, up to the first that loads. Never throws: the reports say why each failed. */
+export function tryAddon(): { addon?: Addon; reports: readonly VariantReport[] } {
   if (loaded) return loaded
   // Threads that spin while they wait cost more than they save as soon as a core is shared: measured 20 times slower
   // for small models. libgomp reads these once, when it is loaded.
@@ -377,7 +384,7 @@ export function loadAddon(): { addon: Addon; reports: readonly VariantReport[] }
       reports.push({ variant, folder, loaded: false, reason })
     }
   }
-  throw new errors.DeviceError(addonNotFound(reports))
+  return { reports }
 }
 
 /** One line per path tried and why it failed, then what to do. */

@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option } from 'commander'
 import { nearest } from '../errors.js'
 import type { DeviceName } from '../native.js'
 
-/** Every command's way to a machine. */
+/** The flag that every command has for scripts. */
 export const jsonFlags = ['--json', 'print one JSON document on stdout, all else on stderr'] as const
 
 /** The value of a flag that takes a whole number. */

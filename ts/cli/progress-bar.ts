@@ -40,42 +40,40 @@ export function createProgressBar(
   now: () => number = () => performance.now(),
 ): ProgressBar {
   const terminal = stream.isTTY === true
-  let pending: Progress | undefined
-  let label: string | undefined
+  let latest: Progress | undefined
+  let written = false // whether `latest` is on the screen, or in the log
   let writtenAt = Number.NEGATIVE_INFINITY
 
   const write = (progress: Progress) => {
-    stream.write(
-      terminal ? `\r${barLine(progress, stream.columns ?? 80)}\x1b[K` : `${plainLine(progress)}\n`,
-    )
+    const line = terminal
+      ? `\r${barLine(progress, stream.columns ?? 80)}\x1b[K`
+      : `${plainLine(progress)}\n`
+    stream.write(line)
+    written = true
     writtenAt = now()
-    pending = undefined
   }
-  const clear = () => {
-    if (terminal && label !== undefined) stream.write('\r\x1b[K')
+  const end = () => {
+    if (latest && !written) write(latest)
+    if (latest && terminal) stream.write('\n')
+    latest = undefined
   }
   return {
     update: (progress) => {
-      if (label !== undefined && label !== progress.label) finish()
-      const due = now() - writtenAt >= (terminal ? REDRAW_MS : PLAIN_LINE_MS)
-      if (due || label !== progress.label) write(progress)
-      else pending = progress
-      label = progress.label
+      if (latest?.label !== progress.label) end()
+      const isFirst = latest === undefined
+      latest = progress
+      written = false
+      if (isFirst || now() - writtenAt >= (terminal ? REDRAW_MS : PLAIN_LINE_MS)) write(progress)
     },
     note: (text) => {
-      clear()
-      stream.write(`${text}\n`)
-      // Drawn again by the next update.
-      if (terminal) writtenAt = Number.NEGATIVE_INFINITY
+      if (!terminal || !latest) {
+        stream.write(`${text}\n`)
+        return
+      }
+      stream.write(`\r\x1b[K${text}\n`)
+      write(latest)
     },
-    end: () => finish(),
-  }
-
-  function finish(): void {
-    if (pending) write(pending)
-    if (terminal && label !== undefined) stream.write('\n')
-    label = undefined
-    writtenAt = Number.NEGATIVE_INFINITY
+    end,
   }
 }
 

@@ -51,12 +51,14 @@ export async function teacherForcedLoss(
   subject: Subject,
   indices: readonly number[],
   memoryOf: (index: number) => number = (i) => i,
+  onProgress?: (done: number) => void,
 ): Promise<LossResult> {
   const { model, tokenizer, images, source, device, params } = subject
   const captions = tokenizeCaptions(images, tokenizer, model.config.decoder.maxTokens)
   const perImage = indices.map(() => ({ nats: 0, tokens: 0 }))
   const totals = { nats: 0, tokens: 0, first: 0, five: 0 }
   const folds: FoldCache = new Map()
+  let done = 0
   try {
     for (const group of sameCaptionCount(indices, captions, subject.batchSize ?? 32)) {
       subject.signal?.throwIfAborted()
@@ -90,6 +92,8 @@ export async function teacherForcedLoss(
           }
         }
       }
+      done += group.length
+      onProgress?.(done)
     }
   } finally {
     dropFolds(folds)

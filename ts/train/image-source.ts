@@ -16,7 +16,7 @@ import { empty, scope, type Tensor, tensor } from '../tensor.js'
 /** The host's part of a batch of images. */
 export interface LoadedImages {
   readonly count: number
-  readonly data?: Uint8Array | Uint16Array
+  readonly data?: Uint8Array | Uint16Array | Float32Array
   /** int32 [count, 5]: crops and mirrors, when training augments. */
   readonly boxes?: Int32Array
 }

@@ -130,7 +130,9 @@ export function optimizerStep(optimizer: Optimizer, options: OptimizerOptions): 
   kernels.fill(view(optimizer.state, [1]), options.learningRate)
   kernels.gradientNorm(optimizer.norm, optimizer.grad)
   kernels.advanceStep(optimizer.state, optimizer.norm)
-  const encoderScale = options.encoderLearningRate / options.learningRate
+  // At a learning rate of 0, where schedules begin or end, both groups stand still.
+  const encoderScale =
+    options.learningRate === 0 ? 0 : options.encoderLearningRate / options.learningRate
   for (const { group, decay, weight, m, v, grad } of optimizer.ranges)
     kernels.adamw(
       weight,

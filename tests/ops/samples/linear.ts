@@ -58,8 +58,14 @@ const lossCases: readonly Sample[] = [
   },
   { inputs: { ...lossInputs(2, 7, 9), targets: integers(-100, -100) } },
   { inputs: { ...lossInputs(31, 32, 33), x: { shape: [31, 32], scale: 1000 } } },
-  // Large and equal logits.
-  { inputs: { ...lossInputs(4, 3, 1000), weight: { shape: [1000, 3], scale: 0, offset: 300 } } },
+  // Large and equal logits; the gradient of x is 0, to which nothing can be relative.
+  {
+    inputs: {
+      ...lossInputs(4, 3, 1000, false),
+      weight: { shape: [1000, 3], scale: 0, offset: 300 },
+    },
+    gradients: ['weight'],
+  },
 ]
 
 const wrongLoss = (op: string) => [
@@ -112,7 +118,9 @@ export const linearSamples = {
   },
   layerNorm: {
     right: [
-      ...[1, 31, 32, 33, 127, 128, 129, 1000].map((n) => ({
+      // The gradient of a row of one element is 0, to which nothing can be relative.
+      { inputs: { x: of(5, 1), weight: of(1), bias: of(1) }, gradients: ['weight', 'bias'] },
+      ...[31, 32, 33, 127, 128, 129, 1000].map((n) => ({
         inputs: { x: of(5, n), weight: of(n), bias: of(n) },
       })),
       { inputs: { x: { shape: [70, 3, 9], offset: 30 }, weight: of(9), bias: of(9) } },
@@ -217,9 +225,9 @@ export const linearSamples = {
   },
   linearCrossEntropy: {
     right: lossCases.map((sample) => ({
+      gradients: Object.keys(sample.inputs).filter((name) => name !== 'targets'),
       ...sample,
       inputs: { ...sample.inputs, denominator: { shape: [1], data: [7] } },
-      gradients: Object.keys(sample.inputs).filter((name) => name !== 'targets'),
     })),
     wrong: [
       ...wrongLoss('linearCrossEntropy').map((sample) => ({

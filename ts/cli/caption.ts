@@ -1,0 +1,146 @@
+/** `captioneer caption`: pictures to captions. Finding the pictures is image-paths.ts, captioning captioner.ts. */
+import { buffer } from 'node:stream/consumers'
+import type { Command } from 'commander'
+import type { CaptionResult, Captioner } from '../captioner.js'
+import type { ImageInput } from '../data/image.js'
+import type { DeviceName } from '../native.js'
+import { exitCodes } from './failure.js'
+import { thousands, three } from './format.js'
+import { imagePaths } from './image-paths.js'
+import { deviceOption, given, jsonFlags, numberFrom, wholeNumber } from './options.js'
+import { createProgressBar, type ProgressBar } from './progress-bar.js'
+import { note, print, printJson } from './terminal.js'
+
+interface CaptionFlags {
+  readonly model: string
+  readonly beam?: number
+  readonly maxTokens?: number
+  readonly minTokens?: number
+  readonly lengthPenalty?: number
+  readonly numCaptions?: number
+  readonly batchSize?: number
+  readonly recursive?: true
+  readonly device: DeviceName
+  readonly json?: true
+}
+
+export function addCaptionCommand(program: Command): void {
+  program
+    .command('caption')
+    .summary('caption pictures')
+    .description(
+      'Caption pictures: files, folders of them (in the order of their names), or "-" for one picture on stdin. ' +
+        'A picture that cannot be read is reported and the others go on; the exit code is 1 only when all failed.',
+    )
+    .argument('<images...>', 'files, folders or -')
+    .requiredOption('--model <folder>', 'model or run folder')
+    .option('--beam <n>', 'captions kept while searching; 1 is greedy', wholeNumber(1, 64))
+    .option('--max-tokens <n>', 'longest caption, in tokens', wholeNumber(1, 512))
+    .option('--min-tokens <n>', 'shortest caption, in tokens', wholeNumber(1, 512))
+    .option('--length-penalty <x>', 'larger prefers longer captions', numberFrom(0, 10))
+    .option('--num-captions <n>', 'captions of each picture, at most --beam', wholeNumber(1, 64))
+    .option('--batch-size <n>', 'pictures captioned together (default: 32)', wholeNumber(1, 4096))
+    .option('--recursive', 'folders within folders too')
+    .addOption(deviceOption())
+    .option(...jsonFlags)
+    .addHelpText('after', help)
+    .action(run)
+}
+
+const help = `
+What is not given here is as the model's generation.json says.
+
+Examples:
+  captioneer caption photo.jpg --model ./runs/first
+  captioneer caption ./holiday --recursive --model ./runs/first --beam 5 --num-captions 3
+  curl -s https://example.org/cat.jpg | captioneer caption - --model ./runs/first
+  captioneer caption *.jpg --model ./runs/first --json > captions.json
+`
+
+/** A picture by the name that results give it. */
+interface Picture {
+  readonly name: string
+  readonly input: ImageInput
+}
+
+async function run(words: readonly string[], flags: CaptionFlags): Promise<void> {
+  const pictures = await findPictures(words, flags.recursive ?? false)
+  const { loadCaptioner } = await import('../captioner.js')
+  using captioner = await loadCaptioner(flags.model, { device: flags.device })
+  // On a terminal the captions themselves show how far it is.
+  const bar = flags.json || !process.stdout.isTTY ? createProgressBar(process.stderr) : undefined
+  const results: object[] = []
+  let failed = 0
+  const started = performance.now()
+  for await (const [name, result] of captionPictures(captioner, pictures, flags)) {
+    if (result.error) {
+      failed++
+      if (bar) bar.note(result.error.message)
+      else note(result.error.message)
+    } else if (!flags.json) print(captionText(name, result, pictures.length > 1))
+    results.push(resultRow(name, result))
+    if (bar && pictures.length > 1) showProgress(bar, results.length, pictures.length, started)
+  }
+  bar?.end()
+  if (flags.json) printJson({ results })
+  if (pictures.length > 1) note(closing(results.length, failed, started, captioner.device))
+  if (failed === pictures.length) process.exitCode = exitCodes.failure
+}
+
+async function findPictures(words: readonly string[], recursive: boolean): Promise<Picture[]> {
+  const pictures: Picture[] = []
+  for (const word of words) {
+    if (word === '-') pictures.push({ name: '-', input: await buffer(process.stdin) })
+    else for (const path of await imagePaths(word, recursive)) pictures.push({ name: path, input: path })
+  }
+  return pictures
+}
+
+async function* captionPictures(
+  captioner: Captioner,
+  pictures: readonly Picture[],
+  flags: CaptionFlags,
+): AsyncGenerator<[name: string, result: CaptionResult<ImageInput>]> {
+  const { beam, maxTokens, minTokens, lengthPenalty, numCaptions, batchSize } = flags
+  const options = { beam, maxTokens, minTokens, lengthPenalty, numCaptions, batchSize }
+  let next = 0
+  const inputs = pictures.map(({ input }) => input)
+  for await (const result of captioner.captionAll(inputs, given(options)))
+    yield [pictures[next++]?.name ?? '', result]
+}
+
+function resultRow(image: string, result: CaptionResult<ImageInput>): object {
+  if (result.error) return { image, error: result.error.message }
+  const { text, score, tokens, captions } = result
+  return { image, caption: text, score, tokens, ...given({ captions }) }
+}
+
+function captionText(
+  name: string,
+  { text, captions = [] }: Exclude<CaptionResult<ImageInput>, { readonly text?: undefined }>,
+  named: boolean,
+): string {
+  const first = named ? `${name}: ${text}` : text
+  const others = captions.slice(1).map((other) => `    ${other.text}`)
+  return [first, ...others].join('\n')
+}
+
+function showProgress(bar: ProgressBar, done: number, total: number, started: number): void {
+  const perSecond = (1000 * done) / (performance.now() - started)
+  bar.update({
+    label: 'captioning',
+    done,
+    total,
+    facts: [`${three(perSecond)} images/s`],
+    secondsLeft: (total - done) / perSecond,
+  })
+}
+
+function closing(images: number, failed: number, started: number, device: string): string {
+  const seconds = (performance.now() - started) / 1000
+  const failures = failed > 0 ? `, ${thousands(failed)} failed` : ''
+  return (
+    `${thousands(images)} images in ${three(seconds)} s (${three(images / seconds)} images/s) ` +
+    `on ${device}${failures}`
+  )
+}

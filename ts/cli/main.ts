@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+/** The command `captioneer`: its commands, one file each, and how every one of them ends. */
+import { Command } from 'commander'
+import { version } from '../version.js'
+import { addCaptionCommand } from './caption.js'
+import { addDemoCommand } from './demo.js'
+import { addDoctorCommand } from './doctor.js'
+import { addEvaluateCommand } from './evaluate.js'
+import { reportFailure } from './failure.js'
+import { addInspectCommand } from './inspect.js'
+import { addScoreCommand } from './score.js'
+import { endQuietlyWithoutReader } from './terminal.js'
+import { addTrainCommand } from './train.js'
+
+const program = new Command('captioneer')
+  .description('Image captioning, trained and used on your own machine.')
+  .version(version)
+  // Errors of commander are thrown, to be printed and counted like all others.
+  .exitOverride()
+  .configureOutput({ outputError: () => {} })
+  .addHelpText(
+    'after',
+    `
+Examples:
+  captioneer demo
+  captioneer train --data ./flickr8k --out ./runs/first
+  captioneer caption photo.jpg --model ./runs/first
+
+Exit codes: 0 success, 1 the work failed, 2 wrong use, 130 interrupted. CAPTIONEER_DEBUG=1 shows where errors
+come from, NO_COLOR=1 turns colours off.`,
+  )
+
+addDemoCommand(program)
+addTrainCommand(program)
+addCaptionCommand(program)
+addEvaluateCommand(program)
+addScoreCommand(program)
+addInspectCommand(program)
+addDoctorCommand(program)
+
+endQuietlyWithoutReader()
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = reportFailure(error, process.argv.includes('--json'))
+}

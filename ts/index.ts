@@ -1,0 +1,66 @@
+/** The public API of captioneer, and nothing else. */
+export {
+  type Caption,
+  type CaptionAllOptions,
+  Captioner,
+  type CaptionResult,
+  caption,
+  loadCaptioner,
+} from './captioner.js'
+export type { ImageInput } from './data/image.js'
+export type { CaptionOptions } from './decoding/options.js'
+export {
+  ArgumentError,
+  CaptioneerError,
+  CheckpointError,
+  DataError,
+  DeviceError,
+  DisposedError,
+  DtypeError,
+  ImageError,
+  OutOfMemoryError,
+  ShapeError,
+} from './errors.js'
+export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate/evaluate.js'
+export { type CaptionItem, type ImageScores, type Scores, scoreCaptions } from './evaluate/score.js'
+/** Layers: a spec (what it learns) and a forward over ops, each. */
+export * as nn from './models/layers.js'
+export { type Mode, inferenceMode, trainingMode } from './models/mode.js'
+export {
+  countParameters,
+  type Init,
+  materialize,
+  namedSpecs,
+  namedTensors,
+  type ParamSpec,
+  type ParamsOf,
+  type ParamTree,
+  param,
+  statistic,
+} from './models/params.js'
+export { type PresetName, presetNames } from './models/presets.js'
+export { type Device, type DeviceName, type MemoryFacts, openDevice, synchronize } from './native.js'
+export { type OpName, ops } from './ops/registry.js'
+export { differentiate, Tape } from './tape.js'
+export {
+  type Dtype,
+  empty,
+  type HostArray,
+  memory,
+  Scope,
+  type Shape,
+  scope,
+  Tensor,
+  tensor,
+  tensorScope,
+  view,
+  zeros,
+} from './tensor.js'
+export type { PartialConfig, TrainConfig } from './train/config.js'
+export type {
+  SampleCaption,
+  StepProgress,
+  TrainEvent,
+  ValidationProgress,
+} from './train/events.js'
+export { type TrainOptions, type TrainResult, train } from './train/train.js'
