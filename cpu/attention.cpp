@@ -16,6 +16,7 @@
 #include "../binding/tensor.h"
 #include "random.h"
 #include "simd.h"
+#include "small_product.h"
 
 namespace cpu {
 #include "../binding/kernels.h"
@@ -26,69 +27,38 @@ constexpr int kLanes = 16;
 
 int padded(int n, int to) { return (n + to - 1) / to * to; }
 
-// --- Tiles. Sizes are padded by zeros, so that no loop below has an edge: columns that become
-// vectors to 16, other sizes to 4.
-
-// c (+)= a b for a [m, k] read at a[i * row + l * column], b [k, n] and c [m, n] with rows of ldb
-// and ldc; m and k in fours, n in sixteens. Four rows take four steps of k at a time: 16 products
-// for 12 loads and stores.
-SIMD void product(float* c, int ldc, const float* a, int64_t row, int64_t column, const float* b,
-                  int ldb, int m, int n, int k, bool accumulate) {
-  for (int i = 0; i < m; i += 4) {
-    float* __restrict c0 = c + static_cast<int64_t>(i) * ldc;
-    float* __restrict c1 = c0 + ldc;
-    float* __restrict c2 = c1 + ldc;
-    float* __restrict c3 = c2 + ldc;
-    if (!accumulate)
-      for (int r = 0; r < 4; r++) std::memset(c0 + r * ldc, 0, sizeof(float) * n);
-    for (int l = 0; l < k; l += 4) {
-      const float* a0 = a + i * row + l * column;
-      const float* a1 = a0 + row;
-      const float* a2 = a1 + row;
-      const float* a3 = a2 + row;
-      const float* __restrict b0 = b + static_cast<int64_t>(l) * ldb;
-      const float* __restrict b1 = b0 + ldb;
-      const float* __restrict b2 = b1 + ldb;
-      const float* __restrict b3 = b2 + ldb;
-      const float a00 = a0[0], a01 = a0[column], a02 = a0[2 * column], a03 = a0[3 * column];
-      const float a10 = a1[0], a11 = a1[column], a12 = a1[2 * column], a13 = a1[3 * column];
-      const float a20 = a2[0], a21 = a2[column], a22 = a2[2 * column], a23 = a2[3 * column];
-      const float a30 = a3[0], a31 = a3[column], a32 = a3[2 * column], a33 = a3[3 * column];
-#pragma omp simd
-      for (int j = 0; j < n; j++) {
-        c0[j] = c0[j] + a00 * b0[j] + a01 * b1[j] + a02 * b2[j] + a03 * b3[j];
-        c1[j] = c1[j] + a10 * b0[j] + a11 * b1[j] + a12 * b2[j] + a13 * b3[j];
-        c2[j] = c2[j] + a20 * b0[j] + a21 * b1[j] + a22 * b2[j] + a23 * b3[j];
-        c3[j] = c3[j] + a30 * b0[j] + a31 * b1[j] + a32 * b2[j] + a33 * b3[j];
-      }
-    }
-  }
-}
+// --- Tiles. Sizes are padded by zeros, so that no product has an edge: columns that become vectors
+// to 16, rows to 4.
 
 // Rows of one head into a tile: tile [padded rows, padded columns] = scale x.
 SIMD void load_rows(float* tile, const float* x, int64_t stride, int rows, int columns,
                     float scale) {
   const int width = padded(columns, kLanes);
+  const int whole = columns / kLanes * kLanes;
   for (int i = 0; i < rows; i++) {
-    float* to = tile + i * width;
-    const float* from = x + i * stride;
+    float* __restrict to = tile + i * width;
+    const float* __restrict from = x + i * stride;
+    for (int j = 0; j < whole; j += kLanes)
 #pragma omp simd
-    for (int j = 0; j < columns; j++) to[j] = scale * from[j];
-    for (int j = columns; j < width; j++) to[j] = 0;
+      for (int lane = 0; lane < kLanes; lane++) to[j + lane] = scale * from[j + lane];
+    for (int j = whole; j < width; j++) to[j] = j < columns ? scale * from[j] : 0;
   }
   std::memset(tile + rows * width, 0, sizeof(float) * (padded(rows, 4) - rows) * width);
 }
 
-// The way back: x = tile * (factors[i] for row i).
+// The way back: x = factors tile, one factor for each row.
 SIMD void store_rows(float* x, int64_t stride, const float* tile, const float* factors, int rows,
                      int columns) {
   const int width = padded(columns, kLanes);
+  const int whole = columns / kLanes * kLanes;
   for (int i = 0; i < rows; i++) {
-    float* to = x + i * stride;
-    const float* from = tile + i * width;
+    float* __restrict to = x + i * stride;
+    const float* __restrict from = tile + i * width;
     const float factor = factors[i];
+    for (int j = 0; j < whole; j += kLanes)
 #pragma omp simd
-    for (int j = 0; j < columns; j++) to[j] = factor * from[j];
+      for (int lane = 0; lane < kLanes; lane++) to[j + lane] = factor * from[j + lane];
+    for (int j = whole; j < columns; j++) to[j] = factor * from[j];
   }
 }
 
@@ -122,11 +92,14 @@ SIMD void transpose(float* out, int lanes, const float* x, int ldx, int rows, in
   }
 }
 
-// --- Scores [keys, lanes].
+// --- Scores [keys, lanes]. `whole` tells the compiler that lanes are whole vectors.
+
+inline __attribute__((always_inline)) int whole(int lanes) { return lanes & -kLanes; }
 
 // Scores of keys from `first` on that a query does not see (key >= visible[query]) become
 // -infinity.
-SIMD void hide(float* scores, int lanes, int first, int keys, const int* visible) {
+SIMD void hide(float* scores, int all_lanes, int first, int keys, const int* visible) {
+  const int lanes = whole(all_lanes);
   for (int j = first; j < keys; j++) {
     float* row = scores + j * lanes;
 #pragma omp simd
@@ -136,8 +109,9 @@ SIMD void hide(float* scores, int lanes, int first, int keys, const int* visible
 }
 
 // scores = exp(scores - maximum of the column); gives the maxima and the sums of the columns.
-SIMD void exponentials(float* scores, int lanes, int keys, float* __restrict maxima,
+SIMD void exponentials(float* scores, int all_lanes, int keys, float* __restrict maxima,
                        float* __restrict sums) {
+  const int lanes = whole(all_lanes);
   for (int i = 0; i < lanes; i++) {
     maxima[i] = scores[i];
     sums[i] = 0;
@@ -158,7 +132,9 @@ SIMD void exponentials(float* scores, int lanes, int keys, float* __restrict max
 }
 
 // scores = exp(scores - log_sum_exp of the column): the probabilities once more.
-SIMD void probabilities(float* scores, int lanes, int keys, const float* __restrict log_sum_exp) {
+SIMD void probabilities(float* scores, int all_lanes, int keys,
+                        const float* __restrict log_sum_exp) {
+  const int lanes = whole(all_lanes);
   for (int j = 0; j < keys; j++) {
     float* __restrict row = scores + j * lanes;
 #pragma omp simd
@@ -172,7 +148,9 @@ SIMD void scale_by(float* x, const float* factors, int n) {
 }
 
 // d loss / d scores = p (dp - sum over keys of p dp), from p and dp in place of dp.
-SIMD void softmax_gradient(float* dp, const float* p, int lanes, int keys, float* __restrict sums) {
+SIMD void softmax_gradient(float* dp, const float* p, int all_lanes, int keys,
+                           float* __restrict sums) {
+  const int lanes = whole(all_lanes);
   for (int i = 0; i < lanes; i++) sums[i] = 0;
   for (int j = 0; j < keys; j++) {
     const float* __restrict probability = p + j * lanes;
@@ -341,8 +319,8 @@ void score(const Call& call, const Item& item, const Tiles& tiles, const Block& 
             block.count, call.size, call.scale);
   transpose(tiles.queries_across, block.lanes, tiles.queries, call.width, padded(block.count, 4),
             size4);
-  product(tiles.scores, block.lanes, tiles.keys, call.width, 1, tiles.queries_across, block.lanes,
-          block.keys4, block.lanes, size4, false);
+  multiply_small({tiles.scores, block.lanes, tiles.keys, call.width, 1, tiles.queries_across,
+                  block.lanes, block.keys4, block.lanes, call.size});
   if (call.causal)
     hide(tiles.scores, block.lanes, *std::min_element(tiles.visible, tiles.visible + block.lanes),
          block.keys, tiles.visible);
@@ -392,8 +370,8 @@ void attend(Tensor out, Tensor log_sum_exp, const Call& call, const Item& item,
       load_factors(call, item, tiles, block);
       scale_by(tiles.scores, tiles.factors_across, block.keys * block.lanes);
     }
-    product(tiles.out, call.width, tiles.scores, 1, block.lanes, tiles.values, call.width,
-            padded(block.count, 4), call.width, block.keys4, false);
+    multiply_small({tiles.out, call.width, tiles.scores, 1, block.lanes, tiles.values, call.width,
+                    padded(block.count, 4), call.width, block.keys});
     for (int i = 0; i < block.count; i++) tiles.sums[i] = 1 / tiles.sums[i];
     store_rows(item.part(out, item.q0 + first, call), out.row_stride, tiles.out, tiles.sums,
                block.count, call.size);
@@ -426,8 +404,8 @@ void attend_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor log_su
     load_rows(tiles.dout, item.part(dout, item.q0 + first, call), dout.row_stride, block.count,
               call.size, 1);
     transpose(tiles.dout_across, block.lanes, tiles.dout, call.width, count4, size4);
-    product(tiles.dscores, block.lanes, tiles.values, call.width, 1, tiles.dout_across, block.lanes,
-            block.keys4, block.lanes, size4, false);
+    multiply_small({tiles.dscores, block.lanes, tiles.values, call.width, 1, tiles.dout_across,
+                    block.lanes, block.keys4, block.lanes, call.size});
     if (call.drops()) {
       load_factors(call, item, tiles, block);
       scale_by(tiles.dscores, tiles.factors_across, block.keys * block.lanes);
@@ -436,12 +414,12 @@ void attend_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor log_su
     clear_padding(tiles.dscores, block);
     if (call.drops()) scale_by(tiles.scores, tiles.factors_across, block.keys * block.lanes);
 
-    product(tiles.dvalues, call.width, tiles.scores, block.lanes, 1, tiles.dout, call.width,
-            block.keys4, call.width, count4, true);
-    product(tiles.dkeys, call.width, tiles.dscores, block.lanes, 1, tiles.queries, call.width,
-            block.keys4, call.width, count4, true);
-    product(tiles.out, call.width, tiles.dscores, 1, block.lanes, tiles.keys, call.width, count4,
-            call.width, block.keys4, false);
+    multiply_small({tiles.dvalues, call.width, tiles.scores, block.lanes, 1, tiles.dout, call.width,
+                    block.keys4, call.width, block.count, true});
+    multiply_small({tiles.dkeys, call.width, tiles.dscores, block.lanes, 1, tiles.queries,
+                    call.width, block.keys4, call.width, block.count, true});
+    multiply_small({tiles.out, call.width, tiles.dscores, 1, block.lanes, tiles.keys, call.width,
+                    count4, call.width, block.keys});
     std::fill(tiles.sums, tiles.sums + block.count, call.scale);
     store_rows(item.part(dq, item.q0 + first, call), dq.row_stride, tiles.out, tiles.sums,
                block.count, call.size);

@@ -39,7 +39,13 @@ export {
   statistic,
 } from './models/params.js'
 export { type PresetName, presetNames } from './models/presets.js'
-export { type Device, type DeviceName, type MemoryFacts, openDevice, synchronize } from './native.js'
+export {
+  type Device,
+  type DeviceName,
+  type MemoryFacts,
+  openDevice,
+  synchronize,
+} from './native.js'
 export { type OpName, ops } from './ops/registry.js'
 export { differentiate, Tape } from './tape.js'
 export {

@@ -5,7 +5,7 @@ import type { CaptionResult, Captioner } from '../captioner.js'
 import type { ImageInput } from '../data/image.js'
 import type { DeviceName } from '../native.js'
 import { exitCodes } from './failure.js'
-import { thousands, three } from './format.js'
+import { duration, thousands, three } from './format.js'
 import { imagePaths } from './image-paths.js'
 import { deviceOption, given, jsonFlags, numberFrom, wholeNumber } from './options.js'
 import { createProgressBar, type ProgressBar } from './progress-bar.js'
@@ -91,7 +91,9 @@ async function findPictures(words: readonly string[], recursive: boolean): Promi
   const pictures: Picture[] = []
   for (const word of words) {
     if (word === '-') pictures.push({ name: '-', input: await buffer(process.stdin) })
-    else for (const path of await imagePaths(word, recursive)) pictures.push({ name: path, input: path })
+    else
+      for (const path of await imagePaths(word, recursive))
+        pictures.push({ name: path, input: path })
   }
   return pictures
 }
@@ -140,7 +142,7 @@ function closing(images: number, failed: number, started: number, device: string
   const seconds = (performance.now() - started) / 1000
   const failures = failed > 0 ? `, ${thousands(failed)} failed` : ''
   return (
-    `${thousands(images)} images in ${three(seconds)} s (${three(images / seconds)} images/s) ` +
+    `${thousands(images)} images in ${duration(seconds)} (${three(images / seconds)} images/s) ` +
     `on ${device}${failures}`
   )
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { DemoResult } from '../demo.js'
 import type { DeviceName } from '../native.js'
 import { exitCodes } from './failure.js'
-import { clock, shellLine, shownPath, table, three } from './format.js'
+import { duration, shellLine, shownPath, table, three } from './format.js'
 import { Interrupted, interruptible } from './interrupt.js'
 import { deviceOption, given, jsonFlags, numberFrom, wholeNumber } from './options.js'
 import { createProgressBar } from './progress-bar.js'
@@ -52,19 +52,21 @@ async function run({ json, ...options }: DemoFlags): Promise<void> {
   const bar = createProgressBar(process.stderr)
   const { onProgress, onEvent } = createTrainingDisplay(bar)
   try {
-    const result = await interruptible('stopping after this step; press Ctrl-C again to stop at once', (signal) =>
-      runDemo({
-        ...given(options),
-        signal,
-        onProgress,
-        onEvent: (event) => {
-          if (event.kind !== 'phase') onEvent(event)
-          else {
-            bar.end()
-            bar.note(event.text)
-          }
-        },
-      }),
+    const result = await interruptible(
+      'stopping after this step; press Ctrl-C again to stop at once',
+      (signal) =>
+        runDemo({
+          ...given(options),
+          signal,
+          onProgress,
+          onEvent: (event) => {
+            if (event.kind !== 'phase') onEvent(event)
+            else {
+              bar.end()
+              bar.note(event.text)
+            }
+          },
+        }),
     )
     bar.end()
     if (json) printJson(result)
@@ -82,7 +84,7 @@ function summary(result: DemoResult): string {
   const { validation, samples } = result
   const model = shownPath(result.model)
   return [
-    `Trained for ${clock(result.trainSeconds)} on ${result.device}, ${three(result.imagesPerSecond)} images/s.`,
+    `Trained for ${duration(result.trainSeconds)} on ${result.device}, ${three(result.imagesPerSecond)} images/s.`,
     table([
       ['loss, nats per token', validation.loss.toFixed(3)],
       ['  without an image', validation.textOnlyLoss.toFixed(3)],

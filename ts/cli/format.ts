@@ -24,9 +24,13 @@ export function clock(seconds: number): string {
   const whole = Math.round(seconds)
   const two = (n: number) => String(n).padStart(2, '0')
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60]
-  return hours > 0
-    ? `${hours}:${two(minutes)}:${two(whole % 60)}`
-    : `${minutes}:${two(whole % 60)}`
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`
+}
+
+/** A length of time: `0.31 s`, `12:05 min`, `1:00:09 h`. */
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${three(seconds)} s`
+  return `${clock(seconds)} ${seconds < 3600 ? 'min' : 'h'}`
 }
 
 /** Rows with their columns aligned: the first to the left, the others to the right. */

@@ -169,7 +169,8 @@ function layersOf(
 /** Stages of the encoder, which can be frozen one by one; blocks of the decoder. */
 function layerName(model: CaptionModel, key: string): string {
   const [part = '', first = '', second = ''] = key.split('.')
-  if (part === 'decoder') return first === 'layers' ? `decoder.layers.${second}` : `decoder.${first}`
+  if (part === 'decoder')
+    return first === 'layers' ? `decoder.layers.${second}` : `decoder.${first}`
   const inner = key.slice(part.length + 1)
   const stage = model.encoder.stages.find((prefixes) => prefixes.some((p) => inner.startsWith(p)))
   return `encoder.${(stage ?? []).map((prefix) => prefix.slice(0, -1)).join(' + ')}`

@@ -4,7 +4,10 @@ import { nearest } from '../errors.js'
 import type { DeviceName } from '../native.js'
 
 /** The flag that every command has for scripts. */
-export const jsonFlags = ['--json', 'print one JSON document on stdout, all else on stderr'] as const
+export const jsonFlags = [
+  '--json',
+  'print one JSON document on stdout, all else on stderr',
+] as const
 
 /** The value of a flag that takes a whole number. */
 export function wholeNumber(low: number, high: number): (text: string) => number {
@@ -44,9 +47,7 @@ export function deviceOption(): Option {
 }
 
 /** `options` without the entries that are undefined, as exact optional properties ask. */
-export function given<T extends object>(
-  options: T,
-): { [K in keyof T]?: Exclude<T[K], undefined> } {
+export function given<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const entries = Object.entries(options).filter(([, value]) => value !== undefined)
   return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
 }

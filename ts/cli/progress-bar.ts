@@ -90,7 +90,8 @@ export function barLine(progress: Progress, columns: number): string {
   const around = () => [progress.label, '', counts(progress), ...facts].join('  ').length - 1
   while (facts.length > 0 && around() + SHORTEST_BAR > room) facts.pop()
   const length = Math.min(LONGEST_BAR, room - around())
-  if (length < SHORTEST_BAR) return plainLine({ ...progress, facts: [] }).slice(0, Math.max(0, room))
+  if (length < SHORTEST_BAR)
+    return plainLine({ ...progress, facts: [] }).slice(0, Math.max(0, room))
   const full = Math.round(share * length)
   const bar = '█'.repeat(full) + '░'.repeat(length - full)
   return [`${progress.label} ${bar} ${counts(progress)}`, ...facts].join('  ')

@@ -49,7 +49,11 @@ export async function readScoreFiles(
   return { items, unpredicted: known.size - new Set(items.map(({ id }) => id)).size }
 }
 
-function captionsOf(json: unknown, file: string, format: string): { id: string; caption: string }[] {
+function captionsOf(
+  json: unknown,
+  file: string,
+  format: string,
+): { id: string; caption: string }[] {
   if (!Array.isArray(json)) throw new DataError(`score: expected ${file} to hold ${format}`)
   return json.map((entry: unknown, i) => {
     const { image_id, caption } = isObject(entry) ? entry : {}

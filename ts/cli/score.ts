@@ -48,9 +48,7 @@ async function run(flags: ScoreFlags): Promise<void> {
     printJson(flags.perImage ? { ...scores, perImage } : scores)
     return
   }
-  const rows = flags.perImage
-    ? perImage.map(({ id, ...image }) => [id, ...figures(image)])
-    : []
+  const rows = flags.perImage ? perImage.map(({ id, ...image }) => [id, ...figures(image)]) : []
   print(
     table([
       ['image', 'BLEU-1', 'BLEU-2', 'BLEU-3', 'BLEU-4', 'ROUGE-L', 'CIDEr'],

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { ArgumentError } from '../errors.js'
 import type { TrainResult } from '../train/train.js'
 import { exitCodes } from './failure.js'
-import { bytesText, clock, shellLine, shownPath, thousands, three } from './format.js'
+import { bytesText, duration, shellLine, shownPath, thousands, three } from './format.js'
 import { Interrupted, interruptible } from './interrupt.js'
 import { given, jsonFlags } from './options.js'
 import { createProgressBar } from './progress-bar.js'
@@ -133,7 +133,7 @@ function summary(result: TrainResult): string {
   const epochs = epoch === 1 ? '1 epoch' : `${epoch} epochs`
   const model = shownPath(result.model)
   return [
-    `Trained ${thousands(step)} steps (${epochs}) in ${clock(trainSeconds)}: ${three(imagesPerSecond)} images/s, ` +
+    `Trained ${thousands(step)} steps (${epochs}) in ${duration(trainSeconds)}: ${three(imagesPerSecond)} images/s, ` +
       `${three(captionsPerSecond)} captions/s, at most ${bytesText(result.peakBytes)} of memory.`,
     Number.isFinite(best.loss)
       ? `Best ${result.split} loss ${best.loss.toFixed(4)} nats per token at step ${thousands(best.step)}; ` +

@@ -1,15 +1,13 @@
 /**
- * evaluate(): how good a model folder is on a split of a data set, with the floors that each figure must be seen
- * against. The model's part is measure.ts, the scores score.ts; nothing is printed.
+ * evaluate(): how good a model folder is on a split of a data set. The model's part is measure.ts, what follows from it
+ * judge.ts; nothing is printed.
  */
+import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { readFile, stat } from 'node:fs/promises'
-import { parse } from 'yaml'
-import { z } from 'zod'
 import {
   type CaptionedImage,
-  type Dataset,
   type DataProblem,
+  type Dataset,
   readDataset,
   type SplitName,
   splitOf,
@@ -17,17 +15,14 @@ import {
 import { isExactMatch } from '../data/scenes/grammar.js'
 import { SCENES_FILE } from '../data/scenes/scene-file.js'
 import { readScenes } from '../data/scenes/write.js'
-import { type CaptionOptions, searchOptions } from '../decoding/options.js'
-import { argumentError, CheckpointError, DataError } from '../errors.js'
-import { systemCode } from '../files/system-error.js'
+import { searchOptions } from '../decoding/options.js'
+import { argumentError, DataError } from '../errors.js'
 import { loadParams, releaseParams } from '../models/inference.js'
 import { readModelFolder } from '../models/model-folder.js'
 import { type DeviceName, openDevice } from '../native.js'
-import { bootstrapInterval, corpusBleu, type Interval } from './bootstrap.js'
-import { captionFloors } from './floors.js'
-import { lossInterval, pairedInterval, shareInterval } from './intervals.js'
+import { type Evaluation, judge } from './judge.js'
 import { type EvaluateProgress, measure, type Measured } from './measure.js'
-import { type CaptionItem, scoreCaptions, type Scores } from './score.js'
+import { splitSettings } from './run-split.js'
 
 export interface EvaluateOptions {
   /** Model or run folder. */
@@ -35,19 +30,31 @@ export interface EvaluateOptions {
   /** Folder or file of the data. */
   readonly data: string
   /** `val` when left out. */
-  readonly split?: SplitName
-  readonly beam?: number
-  readonly maxTokens?: number
-  readonly lengthPenalty?: number
+  readonly split?: SplitName | undefined
+  readonly beam?: number | undefined
+  readonly maxTokens?: number | undefined
+  readonly lengthPenalty?: number | undefined
   /** Only the first so many images of the split. */
-  readonly limit?: number
+  readonly limit?: number | undefined
   /** Images together on the device; 32 when left out. */
-  readonly batchSize?: number
-  readonly device?: DeviceName
+  readonly batchSize?: number | undefined
+  readonly device?: DeviceName | undefined
   /** Of the shuffled images, the floors' samples and the intervals; 0 when left out. */
-  readonly seed?: number
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: EvaluateProgress) => void
+  readonly seed?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: EvaluateProgress) => void) | undefined
+}
+
+export interface EvaluateResult extends Evaluation {
+  readonly split: SplitName
+  /** What is wrong with the data set. */
+  readonly problems: readonly DataProblem[]
+  /** How captions were searched for. */
+  readonly decoding: {
+    readonly beam: number
+    readonly maxTokens: number
+    readonly lengthPenalty: number
+  }
 }
 
 /**
@@ -59,14 +66,19 @@ export interface EvaluateOptions {
  * @throws CheckpointError, DataError, ArgumentError, DeviceError; the signal's reason when it is aborted
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
+  checkOptions(options)
   const { split = 'val', seed = 0, batchSize = 32, limit, signal } = options
-  checkOptions({ split, seed, batchSize, limit })
   const onProgress = options.onProgress ?? (() => {})
   const folder = await readModelFolder(options.model)
   const { tokenizer, generation, model } = folder
-  const decoding = searchOptions(options, generation, model.config.decoder.maxTokens, tokenizer)
+  const search = searchOptions(options, generation, model.config.decoder.maxTokens, tokenizer)
+  const decoding = {
+    beam: search.beams,
+    maxTokens: search.maxTokens,
+    lengthPenalty: search.lengthPenalty,
+  }
   const dataset = await readDataset(options.data, await splitSettings(options.model))
-  const chosen = chooseImages(dataset, split, limit)
+  const images = chooseImages(dataset, split, limit)
   const device = openDevice(options.device)
   const params = loadParams(folder, device)
   let measured: Measured
@@ -75,8 +87,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
       folder,
       params,
       device,
-      images: chosen,
-      decoding: searchedFor(options),
+      images,
+      decoding,
       batchSize,
       seed,
       signal,
@@ -85,23 +97,15 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   } finally {
     releaseParams(params)
   }
-  onProgress({ phase: 'scores', done: 0, total: chosen.length })
-  const result = {
-    split,
-    problems: dataset.problems,
-    decoding: {
-      beam: decoding.beams,
-      maxTokens: decoding.maxTokens,
-      lengthPenalty: decoding.lengthPenalty,
-    },
-    ...judge(measured, trainCaptions(dataset, chosen), await exactMatches(dataset, measured), seed),
-  }
-  onProgress({ phase: 'scores', done: chosen.length, total: chosen.length })
-  return result
-}
-
-function searchedFor({ beam, maxTokens, lengthPenalty }: EvaluateOptions): CaptionOptions {
-  return { beam, maxTokens, lengthPenalty }
+  if (measured.images.length === 0)
+    throw new DataError(
+      `evaluate: none of the ${images.length} images can be decoded (${measured.errors[0]?.message})`,
+    )
+  onProgress({ phase: 'scores', done: 0, total: images.length })
+  const exact = await exactMatches(dataset, measured)
+  const evaluation = judge(measured, trainCaptions(dataset, images), exact, seed)
+  onProgress({ phase: 'scores', done: images.length, total: images.length })
+  return { split, problems: dataset.problems, decoding, ...evaluation }
 }
 
 function chooseImages(
@@ -142,21 +146,14 @@ async function exactMatches(
   })
 }
 
-function checkOptions(options: {
-  readonly split: string
-  readonly seed: number
-  readonly batchSize: number
-  readonly limit: number | undefined
-}): void {
-  const { split, seed, batchSize, limit } = options
-  if (split !== 'train' && split !== 'val' && split !== 'test')
+function checkOptions({ split, limit, batchSize, seed }: EvaluateOptions): void {
+  if (split !== undefined && !['train', 'val', 'test'].includes(split))
     throw argumentError('evaluate', 'split', '"train", "val" or "test"', split)
-  const whole = (value: number, low: number, high: number) =>
-    Number.isInteger(value) && value >= low && value <= high
+  const whole = (value: number | undefined, low: number, high = Number.MAX_SAFE_INTEGER) =>
+    value === undefined || (Number.isSafeInteger(value) && value >= low && value <= high)
+  if (!whole(limit, 1)) throw argumentError('evaluate', 'limit', 'an integer from 1 up', limit)
   if (!whole(batchSize, 1, 4096))
     throw argumentError('evaluate', 'batchSize', 'an integer from 1 to 4096', batchSize)
-  if (limit !== undefined && !whole(limit, 1, Number.MAX_SAFE_INTEGER))
-    throw argumentError('evaluate', 'limit', 'an integer from 1 up', limit)
-  if (!whole(seed, 0, Number.MAX_SAFE_INTEGER))
+  if (!whole(seed, 0))
     throw argumentError('evaluate', 'seed', 'an integer from 0 to 2^53 - 1', seed)
 }

@@ -2,14 +2,13 @@
  * The result of an evaluation: every figure with its unit, and how the figures follow from losses and captions. What the
  * model does is measure.ts; the formulas are score.ts, floors.ts and intervals.ts.
  */
-import type { DataProblem, SplitName } from '../data/dataset.js'
 import { bootstrapInterval, corpusBleu, type Interval } from './bootstrap.js'
 import { captionFloors } from './floors.js'
 import { lossInterval, pairedInterval, shareInterval } from './intervals.js'
 import type { Measured } from './measure.js'
 import { type CaptionItem, scoreCaptions, type Scores } from './score.js'
 
-/** Scores of captions that come from no model; units as in EvaluateResult. */
+/** Scores of captions that come from no model; units as in Evaluation. */
 export interface FloorScores {
   readonly bleu: readonly number[]
   readonly rougeL: number
@@ -30,20 +29,12 @@ export interface Prediction {
   readonly exactMatch?: boolean
 }
 
-export interface EvaluateResult {
+export interface Evaluation {
   /** Images evaluated. */
   readonly images: number
-  readonly split: SplitName
   /** Images that could not be decoded, left out of everything, and why the first five could not. */
   readonly skipped: number
   readonly warnings: readonly string[]
-  /** What is wrong with the data set. */
-  readonly problems: readonly DataProblem[]
-  readonly decoding: {
-    readonly beam: number
-    readonly maxTokens: number
-    readonly lengthPenalty: number
-  }
   /** Teacher-forced mean cross-entropy of the references, nats per token, end tokens included. */
   readonly loss: number
   /** The same when each image is exchanged for another one; absent for a text-only model or a single image. */
@@ -59,7 +50,7 @@ export interface EvaluateResult {
   readonly rougeL: number
   /** CIDEr-D, 0-10: 0.45 is what papers print as 45. */
   readonly cider: number
-  /** Share of captions, words and word pairs that come once only among different ones, 0-1; see Scores. */
+  /** Different captions / captions, and the same of words and of word pairs, 0-1. */
   readonly distinct: number
   readonly distinct1: number
   readonly distinct2: number
@@ -87,13 +78,17 @@ export interface EvaluateResult {
   readonly predictions: readonly Prediction[]
 }
 
-/** Everything that follows from losses and captions. */
-function judge(
+/**
+ * Everything that follows from losses and captions.
+ * @param trainingCaptions of which the floors are made
+ * @param exact whether each caption is right, for generated scenes
+ */
+export function judge(
   { images, errors, loss, shuffledLoss, captions, captionSeconds }: Measured,
   trainingCaptions: readonly string[],
   exact: readonly boolean[] | undefined,
   seed: number,
-) {
+): Evaluation {
   const items: CaptionItem[] = images.map(({ id, captions: references }, i) => ({
     id,
     candidate: captions[i]?.text ?? '',
@@ -160,4 +155,3 @@ function judge(
 function floorScores({ bleu, rougeL, cider }: Scores): FloorScores {
   return { bleu, rougeL, cider }
 }
-

@@ -144,7 +144,9 @@ export function derangement(n: number, seed: number): Uint32Array {
 }
 
 /** The loss over the images of several results. */
-function together(results: readonly LossResult[]): LossResult {
+function together(all: readonly LossResult[]): LossResult {
+  // Of a part without a single image that could be decoded the means are NaN.
+  const results = all.filter((result) => result.tokens > 0)
   const tokens = results.reduce((sum, result) => sum + result.tokens, 0)
   const mean = (of: (result: LossResult) => number) =>
     results.reduce((sum, result) => sum + of(result) * result.tokens, 0) / tokens

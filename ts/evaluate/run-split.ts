@@ -14,7 +14,9 @@ const runSchema = z.object({
  * How the run that made the model split its data, so that no image it was trained on counts as held out. A model folder
  * that is no run folder has no such settings: then it is the defaults.
  */
-async function splitSettings(model: string): Promise<{ seed?: number; valFraction?: number }> {
+export async function splitSettings(
+  model: string,
+): Promise<{ seed?: number; valFraction?: number }> {
   const path = join(model, 'config.yaml')
   try {
     const { seed, valFraction } = runSchema.parse(parse(await readFile(path, 'utf8'))).data
@@ -28,4 +30,3 @@ async function splitSettings(model: string): Promise<{ seed?: number; valFractio
     )
   }
 }
-

@@ -3,7 +3,7 @@
  * and counts the products of convolutions and linear layers. Parameters are counted in params.ts.
  */
 import type { Device, Kernels } from '../native.js'
-import { empty, scope, type Tensor, tensorsIn } from '../tensor.js'
+import { empty, scope, type Tensor } from '../tensor.js'
 import { dropFolds, type FoldCache, inferenceMode } from './mode.js'
 import type { CaptionModel, ModelParams } from './model.js'
 import { materialize } from './params.js'
@@ -38,9 +38,7 @@ export function countFlops(model: CaptionModel): ModelFlops {
       const pixels = empty([1, size, size, 3], 'float32', device)
       const { decoder } = model
       const encoder = count(() =>
-        model.image
-          ? model.encode(params, pixels, inferenceMode(folds))
-          : model.noImage(1, device),
+        model.image ? model.encode(params, pixels, inferenceMode(folds)) : model.noImage(1, device),
       )
       const memory = empty([model.cells, model.encoder.channels], 'float32', device)
       const start = count(() => decoder.start(params.decoder, memory, 1, 1))

@@ -1,0 +1,42 @@
+/** Runs the compiled command as a user would, in a process of its own. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { packageRoot } from '../../ts/native.js'
+
+export interface CliResult {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface CliOptions {
+  /** Bytes for stdin. */
+  readonly input?: Uint8Array
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** Called once the process is there. */
+  readonly onStart?: (child: ChildProcess) => void
+}
+
+const main = join(packageRoot, 'dist/ts/cli/main.js')
+
+/** `captioneer <words>`, to its end. Colours are off, as no stream is a terminal. */
+export async function cli(
+  words: readonly string[],
+  { input, env, cwd, onStart }: CliOptions = {},
+): Promise<CliResult> {
+  const child = spawn(process.execPath, [main, ...words], {
+    env: { ...process.env, ...env },
+    ...(cwd === undefined ? {} : { cwd }),
+  })
+  child.stdin.end(input ?? '')
+  onStart?.(child)
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number | null]>,
+  ])
+  return { code, stdout, stderr }
+}

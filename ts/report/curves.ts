@@ -1,0 +1,119 @@
+/** Curves over the steps of a run, from the rows of history.jsonl. uPlot draws them; how is in draw-curves.ts. */
+import { html, type Html } from './page.js'
+
+/** Points that a curve keeps; of a longer one, neighbours are averaged. */
+const MOST_POINTS = 600
+
+export interface Series {
+  readonly label: string
+  /** CSS variable that holds its colour. */
+  readonly colour: '--first' | '--second' | '--third'
+  /** Single measurements are drawn with points. */
+  readonly points: boolean
+  readonly values: readonly (number | null)[]
+}
+
+/** One chart, as the page's script reads it. */
+export interface Chart {
+  readonly title: string
+  readonly unit: string
+  readonly steps: readonly number[]
+  readonly series: readonly Series[]
+}
+
+type Row = Readonly<Record<string, unknown>>
+
+interface Line {
+  readonly label: string
+  readonly kind: 'step' | 'validation'
+  readonly key: string
+  readonly scale?: number
+}
+
+const CHARTS: readonly { title: string; unit: string; lines: readonly Line[] }[] = [
+  {
+    title: 'Loss',
+    unit: 'nats per token',
+    lines: [
+      { label: 'training', kind: 'step', key: 'loss' },
+      { label: 'validation', kind: 'validation', key: 'loss' },
+    ],
+  },
+  {
+    title: 'Captions of validation images',
+    unit: 'score x 100',
+    lines: [
+      { label: 'BLEU-4', kind: 'validation', key: 'bleu4', scale: 100 },
+      { label: 'CIDEr-D', kind: 'validation', key: 'cider', scale: 100 },
+    ],
+  },
+  {
+    title: 'Learning rate',
+    unit: 'peak of all weights',
+    lines: [{ label: 'learning rate', kind: 'step', key: 'learningRate' }],
+  },
+  {
+    title: 'Speed',
+    unit: 'images per second',
+    lines: [{ label: 'images/s', kind: 'step', key: 'imagesPerSecond' }],
+  },
+]
+
+/** The charts of a history that have anything to show; rows and numbers that are none are passed over. */
+export function chartsOf(history: readonly Row[]): Chart[] {
+  return CHARTS.flatMap(({ title, unit, lines }) => {
+    const curves = lines.map((line) => ({ line, points: thinned(pointsOf(history, line)) }))
+    if (curves.every(({ points }) => points.length < 2)) return []
+    const steps = [...new Set(curves.flatMap(({ points }) => points.map(([step]) => step)))]
+    steps.sort((a, b) => a - b)
+    const series = curves.map(({ line, points }, i): Series => {
+      const at = new Map(points)
+      return {
+        label: line.label,
+        colour: i === 0 ? '--first' : '--second',
+        points: line.kind === 'validation',
+        values: steps.map((step) => at.get(step) ?? null),
+      }
+    })
+    return [{ title, unit, steps, series }]
+  })
+}
+
+function pointsOf(history: readonly Row[], { kind, key, scale = 1 }: Line): [number, number][] {
+  return history.flatMap((row): [number, number][] => {
+    const value = row[key]
+    if (row.kind !== kind || typeof row.step !== 'number') return []
+    return typeof value === 'number' && Number.isFinite(value) ? [[row.step, value * scale]] : []
+  })
+}
+
+/** At most MOST_POINTS points: the mean step and value of each run of neighbours. */
+function thinned(points: [number, number][]): [number, number][] {
+  const run = Math.ceil(points.length / MOST_POINTS)
+  if (run <= 1) return points
+  return Array.from({ length: Math.ceil(points.length / run) }, (_, i) => {
+    const part = points.slice(i * run, (i + 1) * run)
+    const mean = (of: 0 | 1) => part.reduce((sum, point) => sum + point[of], 0) / part.length
+    return [Math.round(mean(0)), mean(1)]
+  })
+}
+
+/** Where the script puts the charts; each says in words what it shows. */
+export function curvesSection(charts: readonly Chart[]): Html {
+  if (charts.length === 0) return html``
+  return html`<section><h2>Curves</h2>
+<div class="charts">${charts.map(
+    ({ title, unit, series }) => html`
+<figure class="chart"><figcaption>${title} <span class="soft">${unit}</span></figcaption>
+<div class="plot" role="img" aria-label="${title} over steps; last values: ${lastValues(series)}"></div></figure>`,
+  )}</div></section>`
+}
+
+function lastValues(series: readonly Series[]): string {
+  return series
+    .map(
+      ({ label, values }) =>
+        `${label} ${values.findLast((value) => value !== null)?.toPrecision(4)}`,
+    )
+    .join(', ')
+}

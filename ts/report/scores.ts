@@ -1,0 +1,120 @@
+/** An evaluation on a report's page: the figures in large, whether the image is used, and every score beside its floors. */
+import type { EvaluateResult } from '../evaluate/evaluate.js'
+import type { Interval } from '../evaluate/bootstrap.js'
+import { factTable, html, type Html } from './page.js'
+
+/** Nats per token by which the text-only model must be worse, and the wrong image not better, for the image to be used. */
+const LEAST_GAIN = 0.15
+const SLACK = 0.02
+
+const hundred = (value: number) => (100 * value).toFixed(1)
+const nats = (value: number) => value.toFixed(3)
+const between = ({ low, high }: Interval, text: (value: number) => string) =>
+  `${text(low)} to ${text(high)}`
+
+/** The figures that count, in large. */
+export function tiles(result: EvaluateResult): Html {
+  const { exactMatch, intervals, bleu, cider, loss, images } = result
+  return html`<div class="tiles">
+${
+  exactMatch !== undefined &&
+  tile('captions exactly right', `${hundred(exactMatch)} %`, intervals.exactMatch, hundred)
+}
+${tile('BLEU-4', hundred(bleu[3] ?? 0), intervals.bleu4, hundred)}
+${tile('CIDEr-D', hundred(cider), intervals.cider, hundred)}
+${tile('loss, nats per token', nats(loss), intervals.loss, nats)}
+${tile('images evaluated', String(images))}
+</div>`
+}
+
+function tile(
+  name: string,
+  value: string,
+  interval?: Interval,
+  text: (value: number) => string = String,
+): Html {
+  return html`<div class="tile"><b>${value}</b><span>${name}</span>${
+    interval && html`<span>95 %: ${between(interval, text)}</span>`
+  }</div>`
+}
+
+/** The loss with the right image, with a wrong one and without any, and what follows. */
+export function imageUse(result: EvaluateResult, textOnlyLoss: number | undefined): Html {
+  const { loss, shuffledLoss, intervals } = result
+  if (shuffledLoss === undefined && textOnlyLoss === undefined) return html``
+  const bars: [name: string, loss: number | undefined][] = [
+    ['with its own image', loss],
+    ['without an image', textOnlyLoss],
+    ["with another picture's image", shuffledLoss],
+  ]
+  const known = bars.flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]))
+  const longest = Math.max(...known.map(({ value }) => value))
+  return html`<section><h2>Does it look at the image?</h2>
+<p>${verdict(loss, shuffledLoss, textOnlyLoss)}</p>
+<div class="bars">${known.map(
+    ({ name, value }, i) => html`<span>${name}</span>
+<span class="bar${i === 0 && ' own'}"><i style="width: ${((70 * value) / longest).toFixed(1)}%"></i>${nats(value)}</span>`,
+  )}</div>
+<p class="soft">Loss of the reference captions, nats per token: less is better. ${
+    textOnlyLoss !== undefined &&
+    'Without an image: a model of the same shape, trained on the captions alone. '
+  }${
+    intervals.shuffledMinusLoss &&
+    `The right image is worth ${between(intervals.shuffledMinusLoss, nats)} nats over a wrong one (95 % interval over images).`
+  }</p></section>`
+}
+
+function verdict(loss: number, shuffled?: number, textOnly?: number): string {
+  if (textOnly !== undefined && loss > textOnly - LEAST_GAIN)
+    return `Hardly: the loss with the image is not ${LEAST_GAIN} nats below that of a model without one.`
+  if (shuffled !== undefined && shuffled < (textOnly ?? loss + LEAST_GAIN) - SLACK)
+    return 'Partly: it does well even with the image of another picture, so much of its gain comes from what all images share.'
+  return 'Yes: it predicts the captions of a picture better with the picture, and a wrong one does not help it.'
+}
+
+/** Each score with its interval and the scores of captions that saw no image. */
+export function scoreTable(result: EvaluateResult): Html {
+  const { floors, intervals, bleu, decoding } = result
+  const rows: [
+    string,
+    (scores: typeof result | typeof floors.random) => number,
+    Interval | undefined,
+  ][] = [
+    ...bleu.map((_, n): (typeof rows)[number] => [
+      `BLEU-${n + 1}`,
+      (scores) => scores.bleu[n] ?? 0,
+      n === 3 ? intervals.bleu4 : undefined,
+    ]),
+    ['ROUGE-L', (scores) => scores.rougeL, intervals.rougeL],
+    ['CIDEr-D', (scores) => scores.cider, intervals.cider],
+  ]
+  return html`<section><h2>Scores</h2>
+<div class="scroll"><table class="scores">
+<thead><tr><th></th><th>this model</th><th>95 % interval</th><th>one caption<br>for all</th><th>random<br>captions</th>${
+    floors.human && html`<th>people</th>`
+  }</tr></thead>
+<tbody>${rows.map(
+    ([name, of, interval]) => html`<tr><th scope="row">${name}</th>
+<td class="own">${hundred(of(result))}</td><td>${interval && between(interval, hundred)}</td>
+<td>${hundred(of(floors.constant))}</td><td>${hundred(of(floors.random))}</td>${
+      floors.human && html`<td>${hundred(of(floors.human))}</td>`
+    }</tr>`,
+  )}</tbody></table></div>
+<p class="soft">x 100, computed as coco-caption does, for captions written freely with beam ${decoding.beam}, at most
+${decoding.maxTokens} tokens, length penalty ${decoding.lengthPenalty}. One caption for all images: “${floors.constant.caption}”.
+Random captions are drawn from the training images; people: the first reference of each image against the others.</p>
+${factTable([
+  ['perplexity', result.perplexity.toFixed(2)],
+  [
+    'next word right',
+    `${hundred(result.tokenAccuracy)} %, among the first five ${hundred(result.tokenAccuracy5)} %`,
+  ],
+  [
+    'variety',
+    `${hundred(result.distinct)} % of the captions, ${hundred(result.distinct1)} % of the words and ` +
+      `${hundred(result.distinct2)} % of the word pairs are different ones`,
+  ],
+  ['words per caption', result.meanLength.toFixed(1)],
+  ['captions per second', result.captionsPerSecond.toPrecision(3)],
+])}</section>`
+}
