@@ -34,31 +34,33 @@ int padded(int n, int to) { return (n + to - 1) / to * to; }
 SIMD void load_rows(float* tile, const float* x, int64_t stride, int rows, int columns,
                     float scale) {
   const int width = padded(columns, kLanes);
-  const int whole = columns / kLanes * kLanes;
+  const int full = columns / kLanes * kLanes;
   for (int i = 0; i < rows; i++) {
     float* __restrict to = tile + i * width;
     const float* __restrict from = x + i * stride;
-    for (int j = 0; j < whole; j += kLanes)
+    // The next head's rows come soon, and lie too far apart for the processor to foresee.
+    for (int j = 0; j < columns; j += kLanes) __builtin_prefetch(from + columns + j);
+    for (int j = 0; j < full; j += kLanes)
 #pragma omp simd
       for (int lane = 0; lane < kLanes; lane++) to[j + lane] = scale * from[j + lane];
-    for (int j = whole; j < width; j++) to[j] = j < columns ? scale * from[j] : 0;
+    for (int j = full; j < width; j++) to[j] = j < columns ? scale * from[j] : 0;
   }
   std::memset(tile + rows * width, 0, sizeof(float) * (padded(rows, 4) - rows) * width);
 }
 
-// The way back: x = factors tile, one factor for each row.
-SIMD void store_rows(float* x, int64_t stride, const float* tile, const float* factors, int rows,
-                     int columns) {
+// The way back: x = factors tile, the rows' factors `step` apart (0: one for all).
+SIMD void store_rows(float* x, int64_t stride, const float* tile, const float* factors, int step,
+                     int rows, int columns) {
   const int width = padded(columns, kLanes);
-  const int whole = columns / kLanes * kLanes;
+  const int full = columns / kLanes * kLanes;
   for (int i = 0; i < rows; i++) {
     float* __restrict to = x + i * stride;
     const float* __restrict from = tile + i * width;
-    const float factor = factors[i];
-    for (int j = 0; j < whole; j += kLanes)
+    const float factor = factors[i * step];
+    for (int j = 0; j < full; j += kLanes)
 #pragma omp simd
       for (int lane = 0; lane < kLanes; lane++) to[j + lane] = factor * from[j + lane];
-    for (int j = whole; j < columns; j++) to[j] = factor * from[j];
+    for (int j = full; j < columns; j++) to[j] = factor * from[j];
   }
 }
 
@@ -92,14 +94,14 @@ SIMD void transpose(float* out, int lanes, const float* x, int ldx, int rows, in
   }
 }
 
-// --- Scores [keys, lanes]. `whole` tells the compiler that lanes are whole vectors.
+// --- Scores [keys, lanes]. `whole_vectors` tells the compiler that lanes are whole vectors.
 
-inline __attribute__((always_inline)) int whole(int lanes) { return lanes & -kLanes; }
+inline __attribute__((always_inline)) int whole_vectors(int lanes) { return lanes & -kLanes; }
 
 // Scores of keys from `first` on that a query does not see (key >= visible[query]) become
 // -infinity.
 SIMD void hide(float* scores, int all_lanes, int first, int keys, const int* visible) {
-  const int lanes = whole(all_lanes);
+  const int lanes = whole_vectors(all_lanes);
   for (int j = first; j < keys; j++) {
     float* row = scores + j * lanes;
 #pragma omp simd
@@ -111,7 +113,7 @@ SIMD void hide(float* scores, int all_lanes, int first, int keys, const int* vis
 // scores = exp(scores - maximum of the column); gives the maxima and the sums of the columns.
 SIMD void exponentials(float* scores, int all_lanes, int keys, float* __restrict maxima,
                        float* __restrict sums) {
-  const int lanes = whole(all_lanes);
+  const int lanes = whole_vectors(all_lanes);
   for (int i = 0; i < lanes; i++) {
     maxima[i] = scores[i];
     sums[i] = 0;
@@ -134,7 +136,7 @@ SIMD void exponentials(float* scores, int all_lanes, int keys, float* __restrict
 // scores = exp(scores - log_sum_exp of the column): the probabilities once more.
 SIMD void probabilities(float* scores, int all_lanes, int keys,
                         const float* __restrict log_sum_exp) {
-  const int lanes = whole(all_lanes);
+  const int lanes = whole_vectors(all_lanes);
   for (int j = 0; j < keys; j++) {
     float* __restrict row = scores + j * lanes;
 #pragma omp simd
@@ -150,7 +152,7 @@ SIMD void scale_by(float* x, const float* factors, int n) {
 // d loss / d scores = p (dp - sum over keys of p dp), from p and dp in place of dp.
 SIMD void softmax_gradient(float* dp, const float* p, int all_lanes, int keys,
                            float* __restrict sums) {
-  const int lanes = whole(all_lanes);
+  const int lanes = whole_vectors(all_lanes);
   for (int i = 0; i < lanes; i++) sums[i] = 0;
   for (int j = 0; j < keys; j++) {
     const float* __restrict probability = p + j * lanes;
@@ -245,7 +247,7 @@ struct Item {
 // Tiles of one thread.
 struct Tiles {
   float *keys, *values, *queries, *queries_across, *scores, *out;
-  float *maxima, *sums, *factors, *factors_across;
+  float *maxima, *sums, *log_sums, *factors, *factors_across;
   float *dout, *dout_across, *dscores, *dkeys, *dvalues;
   int* visible;
   size_t floats = 0;
@@ -268,6 +270,7 @@ struct Tiles {
     out = take(query_tile);
     maxima = take(call.block);
     sums = take(call.block);
+    log_sums = take(call.block);
     visible = reinterpret_cast<int*>(take(call.block));
     // Four more than the rows: their last columns are read four at a time.
     factors = take(call.drops() ? static_cast<int64_t>(call.block) * call.max_keys + 4 : 0);
@@ -326,12 +329,6 @@ void score(const Call& call, const Item& item, const Tiles& tiles, const Block& 
          block.keys, tiles.visible);
 }
 
-// Rows of scores that only fill up the last four.
-void clear_padding(float* scores, const Block& block) {
-  std::memset(scores + block.keys * block.lanes, 0,
-              sizeof(float) * (block.keys4 - block.keys) * block.lanes);
-}
-
 // Factors of dropout, [keys, lanes]. The element of a probability is (head, query, key): its index
 // is (head * queries of all rows + query) * max_keys + key.
 void load_factors(const Call& call, const Item& item, const Tiles& tiles, const Block& block) {
@@ -362,18 +359,17 @@ void attend(Tensor out, Tensor log_sum_exp, const Call& call, const Item& item,
     const Block block(call, item, tiles, first);
     score(call, item, tiles, block);
     exponentials(tiles.scores, block.lanes, block.keys, tiles.maxima, tiles.sums);
-    clear_padding(tiles.scores, block);
-    if (log_sums)
-      for (int i = 0; i < block.count; i++)
-        log_sums[first + i] = tiles.maxima[i] + std::log(tiles.sums[i]);
+    for (int i = 0; i < block.count; i++) {
+      if (log_sums) log_sums[first + i] = tiles.maxima[i] + std::log(tiles.sums[i]);
+      tiles.sums[i] = 1 / tiles.sums[i];
+    }
     if (call.drops()) {
       load_factors(call, item, tiles, block);
       scale_by(tiles.scores, tiles.factors_across, block.keys * block.lanes);
     }
     multiply_small({tiles.out, call.width, tiles.scores, 1, block.lanes, tiles.values, call.width,
                     padded(block.count, 4), call.width, block.keys});
-    for (int i = 0; i < block.count; i++) tiles.sums[i] = 1 / tiles.sums[i];
-    store_rows(item.part(out, item.q0 + first, call), out.row_stride, tiles.out, tiles.sums,
+    store_rows(item.part(out, item.q0 + first, call), out.row_stride, tiles.out, tiles.sums, 1,
                block.count, call.size);
   }
 }
@@ -396,10 +392,9 @@ void attend_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor log_su
     const Block block(call, item, tiles, first);
     const int count4 = padded(block.count, 4);
     score(call, item, tiles, block);
-    for (int i = 0; i < block.lanes; i++)
-      tiles.maxima[i] = i < block.count ? log_sums[first + i] : 0;
-    probabilities(tiles.scores, block.lanes, block.keys, tiles.maxima);
-    clear_padding(tiles.scores, block);
+    std::copy_n(log_sums + first, block.count, tiles.log_sums);
+    std::fill(tiles.log_sums + block.count, tiles.log_sums + block.lanes, 0.0f);
+    probabilities(tiles.scores, block.lanes, block.keys, tiles.log_sums);
 
     load_rows(tiles.dout, item.part(dout, item.q0 + first, call), dout.row_stride, block.count,
               call.size, 1);
@@ -411,7 +406,6 @@ void attend_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor log_su
       scale_by(tiles.dscores, tiles.factors_across, block.keys * block.lanes);
     }
     softmax_gradient(tiles.dscores, tiles.scores, block.lanes, block.keys, tiles.sums);
-    clear_padding(tiles.dscores, block);
     if (call.drops()) scale_by(tiles.scores, tiles.factors_across, block.keys * block.lanes);
 
     multiply_small({tiles.dvalues, call.width, tiles.scores, block.lanes, 1, tiles.dout, call.width,
@@ -420,15 +414,14 @@ void attend_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor log_su
                     call.width, block.keys4, call.width, block.count, true});
     multiply_small({tiles.out, call.width, tiles.dscores, 1, block.lanes, tiles.keys, call.width,
                     count4, call.width, block.keys});
-    std::fill(tiles.sums, tiles.sums + block.count, call.scale);
-    store_rows(item.part(dq, item.q0 + first, call), dq.row_stride, tiles.out, tiles.sums,
+    store_rows(item.part(dq, item.q0 + first, call), dq.row_stride, tiles.out, &call.scale, 0,
                block.count, call.size);
   }
-  for (int j = 0; j < item.keys; j++) {
-    const size_t bytes = sizeof(float) * call.size;
-    std::memcpy(item.part(dk, item.k0 + j, call), tiles.dkeys + j * call.width, bytes);
-    std::memcpy(item.part(dv, item.k0 + j, call), tiles.dvalues + j * call.width, bytes);
-  }
+  const float one = 1;
+  store_rows(item.part(dk, item.k0, call), dk.row_stride, tiles.dkeys, &one, 0, item.keys,
+             call.size);
+  store_rows(item.part(dv, item.k0, call), dv.row_stride, tiles.dvalues, &one, 0, item.keys,
+             call.size);
 }
 
 // Calls work(item, tiles) for every head of every group. Heads of one group stay on one thread when

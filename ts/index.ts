@@ -22,6 +22,8 @@ export {
   ShapeError,
 } from './errors.js'
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate/evaluate.js'
+export type { Prediction } from './evaluate/judge.js'
+export type { EvaluateProgress } from './evaluate/measure.js'
 export { type CaptionItem, type ImageScores, type Scores, scoreCaptions } from './evaluate/score.js'
 /** Layers: a spec (what it learns) and a forward over ops, each. */
 export * as nn from './models/layers.js'

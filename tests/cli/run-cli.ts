@@ -34,7 +34,7 @@ export async function cli(
   child.stdin.end(input ?? '')
   onStart?.(child)
   const [stdout, stderr, [code]] = await Promise.all([
-    text(child.stdout),
+    child.stdout.destroyed ? '' : text(child.stdout),
     text(child.stderr),
     once(child, 'close') as Promise<[number | null]>,
   ])

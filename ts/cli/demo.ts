@@ -5,7 +5,7 @@ import type { DeviceName } from '../native.js'
 import { exitCodes } from './failure.js'
 import { duration, shellLine, shownPath, table, three } from './format.js'
 import { Interrupted, interruptible } from './interrupt.js'
-import { deviceOption, given, jsonFlags, numberFrom, wholeNumber } from './options.js'
+import { deviceOption, jsonFlags, numberFrom, wholeNumber } from './options.js'
 import { createProgressBar } from './progress-bar.js'
 import { note, print, printJson } from './terminal.js'
 import { createTrainingDisplay } from './training-display.js'
@@ -56,7 +56,7 @@ async function run({ json, ...options }: DemoFlags): Promise<void> {
       'stopping after this step; press Ctrl-C again to stop at once',
       (signal) =>
         runDemo({
-          ...given(options),
+          ...options,
           signal,
           onProgress,
           onEvent: (event) => {
@@ -75,7 +75,8 @@ async function run({ json, ...options }: DemoFlags): Promise<void> {
     bar.end()
     if (!(error instanceof Interrupted)) throw error
     if (json) printJson({ interrupted: true })
-    note(`interrupted. Start again with:\n  ${shellLine(['captioneer', ...process.argv.slice(2)])}`)
+    const again = shellLine(['captioneer', ...process.argv.slice(2)])
+    note(`interrupted; pictures drawn so far are used again. Start again with:\n  ${again}`)
     process.exitCode = exitCodes.interrupted
   }
 }

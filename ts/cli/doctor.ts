@@ -70,11 +70,13 @@ async function examine(): Promise<Checkup> {
   const { addon, reports } = tryAddon()
   const problems: Problem[] = []
   if (!addon) {
+    const variant = process.env.CAPTIONEER_VARIANT
     problems.push({
       problem: 'no build of the native addon could be loaded',
-      solution:
-        'In a clone of the repository, build it with ./captioneer-setup. Elsewhere check that this is Linux on x86-64 ' +
-        'with glibc 2.34 or newer and libdnnl2; unset CAPTIONEER_VARIANT if it is set',
+      solution: variant
+        ? `CAPTIONEER_VARIANT asks for "${variant}" alone: unset it, or set it to cpu`
+        : 'In a clone of the repository, build it with ./captioneer-setup. Elsewhere check that this is Linux on ' +
+          'x86-64 with glibc 2.34 or newer and libdnnl2',
     })
   }
   const devices: DeviceFacts[] = []
@@ -145,6 +147,11 @@ function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
 }
 
+function outcome({ folder, loaded, reason }: VariantReport): string {
+  if (loaded) return `loaded from ${folder}`
+  return existsSync(folder) ? `not loaded: ${reason}` : `not built: there is no ${folder}`
+}
+
 function report({ captioneer, node, machine, variants, devices, problems }: Checkup): string {
   const heading = (text: string) => paint(process.stdout, 'bold', text)
   const bad = (text: string) => paint(process.stdout, 'red', text)
@@ -154,10 +161,7 @@ function report({ captioneer, node, machine, variants, devices, problems }: Chec
     `${machine.processor}, ${machine.cores} cores, ${bytesText(machine.freeMemoryBytes)} of ` +
       `${bytesText(machine.memoryBytes)} free`,
     heading('Builds of the native addon'),
-    ...variants.map(
-      ({ variant, folder, loaded, reason }) =>
-        `  ${variant}: ${loaded ? `loaded from ${folder}` : `not loaded: ${reason}`}`,
-    ),
+    ...variants.map((variant) => `  ${variant.variant}: ${outcome(variant)}`),
     heading('Devices'),
     ...devices.map(
       ({ name, description, availableBytes, totalBytes }) =>

@@ -25,7 +25,9 @@ export function reportFailure(error: unknown, json: boolean): number {
 
 function describe(error: unknown): { code: string; message: string } {
   if (error instanceof CommanderError) {
-    return { code: error.code, message: error.message.replace(/^error: /, '') }
+    const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
+    const isLost = error.code === 'commander.unknownCommand' && !message.includes('Did you mean')
+    return { code: error.code, message: isLost ? `${message}; see captioneer --help` : message }
   }
   if (error instanceof CaptioneerError) return { code: error.code, message: error.message }
   const message = error instanceof Error ? error.message : String(error)

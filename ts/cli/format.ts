@@ -12,6 +12,13 @@ export function three(value: number): string {
   return Math.abs(value) >= 1000 ? thousands(value) : value.toPrecision(3)
 }
 
+/** A large count with its unit: `3.63 G`, `41.9 k`, `12`. */
+export function metric(count: number): string {
+  const units = ['', ' k', ' M', ' G', ' T']
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3))
+  return power === 0 ? String(count) : `${(count / 1000 ** power).toPrecision(3)}${units[power]}`
+}
+
 /** `1.50 GiB`. */
 export function bytesText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']

@@ -6,7 +6,7 @@ import { ArgumentError, nearest, printable } from '../errors.js'
 import type { CaptionModel } from '../models/model.js'
 import type { ParamSpec } from '../models/params.js'
 import { presetNames } from '../models/presets.js'
-import { bytesText, table, thousands } from './format.js'
+import { bytesText, metric, table, thousands } from './format.js'
 import { jsonFlags, wholeNumber } from './options.js'
 import { print, printJson } from './terminal.js'
 
@@ -178,7 +178,7 @@ function layerName(model: CaptionModel, key: string): string {
 
 function report(inspection: Inspection): string {
   const { layers, encoder, encoderWithClassifier, decoder, total, trainable, bytes } = inspection
-  const flops = (n: number) => (n === 0 ? '' : `${(n / 1e6).toFixed(1)} M`)
+  const flops = (n: number) => (n === 0 ? '' : metric(n))
   return [
     `${inspection.name}: images of ${inspection.imageSize} x ${inspection.imageSize}, vocabulary ` +
       `${thousands(inspection.vocabulary)}`,

@@ -9,6 +9,8 @@ export interface Progress {
   readonly label: string
   readonly done: number
   readonly total: number
+  /** Part of the work that is done, 0-1; done / total unless given. */
+  readonly share?: number
   /** Figures, the most important first: a narrow terminal shows only those that fit. */
   readonly facts: readonly string[]
   readonly secondsLeft?: number
@@ -84,15 +86,16 @@ export function plainLine(progress: Progress): string {
 
 /** A line with a bar, at most `columns - 1` characters, so that no terminal wraps it. */
 export function barLine(progress: Progress, columns: number): string {
-  const share = progress.total > 0 ? Math.min(1, progress.done / progress.total) : 0
+  const share = progress.share ?? progress.done / Math.max(1, progress.total)
   const room = columns - 1
   const facts = factsOf(progress)
   const around = () => [progress.label, '', counts(progress), ...facts].join('  ').length - 1
   while (facts.length > 0 && around() + SHORTEST_BAR > room) facts.pop()
   const length = Math.min(LONGEST_BAR, room - around())
-  if (length < SHORTEST_BAR)
-    return plainLine({ ...progress, facts: [] }).slice(0, Math.max(0, room))
-  const full = Math.round(share * length)
+  if (length < SHORTEST_BAR) {
+    return `${progress.label} ${counts(progress)}`.slice(0, Math.max(0, room))
+  }
+  const full = Math.round(Math.min(1, share) * length)
   const bar = '█'.repeat(full) + '░'.repeat(length - full)
   return [`${progress.label} ${bar} ${counts(progress)}`, ...facts].join('  ')
 }

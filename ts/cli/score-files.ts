@@ -25,6 +25,7 @@ export async function readScoreFiles(
   references: string,
 ): Promise<{ items: CaptionItem[]; unpredicted: number }> {
   const captions = captionsOf(await readJson(predictions), predictions, predictionsFormat)
+  if (captions.length === 0) throw new DataError(`score: ${predictions} holds no captions`)
   const json = await readJson(references)
   const annotations = isObject(json) ? json.annotations : undefined
   const known = new Map<string, string[]>()

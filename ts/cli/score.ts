@@ -40,10 +40,10 @@ async function run(flags: ScoreFlags): Promise<void> {
   const { readScoreFiles } = await import('./score-files.js')
   const { scoreCaptions } = await import('../evaluate/score.js')
   const { items, unpredicted } = await readScoreFiles(flags.predictions, flags.references)
+  const { perImage, ...scores } = scoreCaptions(items)
   if (unpredicted > 0) {
     note(`${thousands(unpredicted)} images of ${flags.references} have no prediction: left out`)
   }
-  const { perImage, ...scores } = scoreCaptions(items)
   if (flags.json) {
     printJson(flags.perImage ? { ...scores, perImage } : scores)
     return

@@ -10,9 +10,9 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-/** The one document of `--json`. Numbers that are not finite become null. */
+/** The one document of `--json`, on one line. Numbers that are not finite become null. */
 export function printJson(document: unknown): void {
-  print(JSON.stringify(document, null, 2))
+  print(JSON.stringify(document))
 }
 
 /** One line that is no result: what is being done, a warning, an error. */

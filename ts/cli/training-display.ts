@@ -11,13 +11,20 @@ export interface TrainingDisplay {
 }
 
 export function createTrainingDisplay(bar: ProgressBar): TrainingDisplay {
+  let run = { step: Number.POSITIVE_INFINITY, started: 0 }
   let features: { started: number; from: number } | undefined
   return {
-    onProgress: (step) =>
+    onProgress: (step) => {
+      // Steps that begin anew are another run's.
+      const started = step.step > run.step ? run.started : performance.now()
+      run = { step: step.step, started }
+      const elapsed = (performance.now() - started) / 1000
       bar.update({
         label: 'training',
         done: step.step,
         total: step.steps,
+        // A time limit may end the run long before its last step.
+        share: Math.max(step.step / step.steps, elapsed / (elapsed + step.secondsLeft + 1e-9)),
         facts: [
           `loss ${step.loss.toFixed(3)}`,
           `${three(step.imagesPerSecond)} images/s`,
@@ -25,7 +32,8 @@ export function createTrainingDisplay(bar: ProgressBar): TrainingDisplay {
           `epoch ${step.epoch + 1}`,
         ],
         secondsLeft: step.secondsLeft,
-      }),
+      })
+    },
     onEvent: (event) => {
       switch (event.kind) {
         case 'features':
@@ -76,8 +84,10 @@ function validationText(event: ValidationProgress): string {
   const figures = [
     `step ${thousands(step)}: validation loss ${loss.toFixed(4)}${best ? ' (best)' : ''}`,
     `token accuracy ${percent(accuracy)}`,
-    `BLEU-4 ${hundredfold(bleu4)}`,
-    `CIDEr ${hundredfold(cider)}`,
+    // Without captions there is nothing to score.
+    ...(samples.length + bleu4 + cider > 0
+      ? [`BLEU-4 ${hundredfold(bleu4)}`, `CIDEr ${hundredfold(cider)}`]
+      : []),
   ]
   const captions = samples.map(({ image, caption }) => `    ${shownPath(image)}: ${caption}`)
   return [paint(process.stderr, 'bold', figures.join('  ')), ...captions].join('\n')

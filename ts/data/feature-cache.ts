@@ -12,15 +12,21 @@ import { writeAtomic } from '../files/atomic.js'
 import { fileError } from '../files/system-error.js'
 import type { CaptionedImage } from './dataset.js'
 
+/** One picture to compute features of: as it is, or mirrored. */
+export interface FeatureItem {
+  readonly image: CaptionedImage
+  readonly mirrored: boolean
+}
+
 export interface FeatureCacheOptions {
-  readonly images: readonly CaptionedImage[]
-  /** Numbers per image: S C. */
+  readonly items: readonly FeatureItem[]
+  /** Numbers per item: S C. */
   readonly elements: number
   /** From `featureKey`. */
   readonly key: string
-  /** Features of some images, [images, elements] bfloat16 bits, and which of them could not be decoded. */
-  readonly compute: (images: readonly CaptionedImage[]) => Promise<ComputedFeatures>
-  /** Images computed together. */
+  /** Features of some items, [items, elements] bfloat16 bits, and which of them could not be decoded. */
+  readonly compute: (items: readonly FeatureItem[]) => Promise<ComputedFeatures>
+  /** Items computed together. */
   readonly batchSize: number
   /** Bytes of features that may stay in memory. */
   readonly memoryBytes: number
@@ -44,7 +50,7 @@ export interface FeatureProgress {
 
 export interface FeatureCache {
   readonly path: string
-  /** Places, in `images`, of those that could not be decoded. */
+  /** Places, in `items`, of those that could not be decoded. */
   readonly failed: ReadonlySet<number>
   /** [indices, elements] bfloat16 bits. */
   load(indices: readonly number[]): Promise<Uint16Array>
@@ -63,16 +69,16 @@ export function cacheFolder(): string {
 
 /** Key of weights, settings and image files (path, size, time of change): another key when any of them changes. */
 export async function featureKey(
-  images: readonly CaptionedImage[],
+  items: readonly FeatureItem[],
   weights: Iterable<Float32Array>,
   settings: unknown,
 ): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(settings))
   for (const values of weights)
     hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-  for (const { path } of images) {
-    const facts = await stat(path).catch(() => undefined)
-    hash.update(`\n${path} ${facts?.size} ${facts?.mtimeMs}`)
+  for (const { image, mirrored } of items) {
+    const facts = await stat(image.path).catch(() => undefined)
+    hash.update(`\n${image.path} ${mirrored} ${facts?.size} ${facts?.mtimeMs}`)
   }
   return hash.digest('hex').slice(0, 32)
 }
@@ -94,19 +100,18 @@ export async function openFeatureCache(options: FeatureCacheOptions): Promise<Fe
 }
 
 async function fillCache(
-  { images, elements, compute, batchSize, onProgress, signal }: FeatureCacheOptions,
+  { items, elements, compute, batchSize, onProgress, signal }: FeatureCacheOptions,
   folder: string,
   file: FileHandle,
   start: number,
   failed: Set<number>,
 ): Promise<void> {
-  const bytes = images.length * elements * 2
-  const report = (done: number) =>
-    onProgress?.({ done, images: images.length, bytes, path: folder })
-  if (start < images.length) report(start)
-  for (let done = start; done < images.length; ) {
+  const bytes = items.length * elements * 2
+  const report = (done: number) => onProgress?.({ done, images: items.length, bytes, path: folder })
+  if (start < items.length) report(start)
+  for (let done = start; done < items.length; ) {
     signal?.throwIfAborted()
-    const batch = images.slice(done, done + batchSize)
+    const batch = items.slice(done, done + batchSize)
     const computed = await compute(batch)
     await file.write(asBytes(computed.features), 0, undefined, done * elements * 2)
     for (const [i, bad] of computed.failed.entries()) if (bad) failed.add(done + i)

@@ -13,7 +13,6 @@ import { noImageSource } from '../train/image-source.js'
 import { captionIndices, type LossResult, type Subject, teacherForcedLoss } from './harness.js'
 import { type Encoded, encodeImages, memoryBytes } from './memories.js'
 
-/** Host memory that the image memories of one part may take, bytes. */
 const PART_BYTES = 2 ** 30
 
 export type EvaluatePhase = 'features' | 'loss' | 'captions' | 'scores'
@@ -32,6 +31,8 @@ export interface MeasureOptions {
   readonly decoding: CaptionOptions
   readonly batchSize: number
   readonly seed: number
+  /** Host memory that the image memories of one part may take; 1 GiB when left out. */
+  readonly partBytes?: number
   readonly signal?: AbortSignal | undefined
   readonly onProgress: (progress: EvaluateProgress) => void
 }
@@ -51,8 +52,8 @@ export interface Measured {
 
 /** Throws the signal's reason; as the model's kernels do. */
 export async function measure(options: MeasureOptions): Promise<Measured> {
-  const { folder, images, batchSize, onProgress } = options
-  const most = Math.max(2 * batchSize, Math.floor(PART_BYTES / memoryBytes(folder.model)))
+  const { folder, images, batchSize, partBytes = PART_BYTES, onProgress } = options
+  const most = Math.max(2 * batchSize, Math.floor(partBytes / memoryBytes(folder.model)))
   const parts = await inParts(images, most, (part, before) =>
     measurePart({
       ...options,

@@ -5,9 +5,9 @@ import type { Device } from '../native.js'
 import { normalizeImage } from '../ops/normalize-image.js'
 import { scope, type Tensor, tensor, tensorsIn } from '../tensor.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
-import type { GenerationConfig, ModelFolder } from './model-folder.js'
-import { inferenceMode, type FoldCache } from './mode.js'
+import { type FoldCache, inferenceMode } from './mode.js'
 import type { CaptionModel, ModelParams } from './model.js'
+import type { GenerationConfig, ModelFolder } from './model-folder.js'
 import { materialize } from './params.js'
 
 export interface CaptionText {
@@ -53,16 +53,17 @@ export function normalizedPixels(
   )
 }
 
-/** Image memory [B S, C] of RGB bytes [B, size, size, 3], in inference. */
+/** Image memory [B S, C] of RGB bytes [B, size, size, 3], in inference; boxes as normalizedPixels takes them. */
 export function encodePixels(
   model: CaptionModel,
   params: ModelParams,
   bytes: Uint8Array,
   device: Device,
   folds: FoldCache,
+  boxes?: Int32Array,
 ): Tensor {
   return scope(() =>
-    model.encode(params, normalizedPixels(model, bytes, device), inferenceMode(folds)),
+    model.encode(params, normalizedPixels(model, bytes, device, boxes), inferenceMode(folds)),
   )
 }
 

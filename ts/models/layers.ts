@@ -12,7 +12,7 @@ import { slice } from '../ops/slice.js'
 import { activeTape } from '../tape.js'
 import { type Tensor, view } from '../tensor.js'
 import type { Mode } from './mode.js'
-import { param, type ParamsOf, statistic } from './params.js'
+import { type ParamsOf, param, statistic } from './params.js'
 
 const batchNormEpsilon = 1e-5
 

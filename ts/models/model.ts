@@ -8,9 +8,9 @@ import { reshape } from '../ops/reshape.js'
 import { scope, type Tensor, zeros } from '../tensor.js'
 import type { ModelConfig } from './config.js'
 import {
+  type TransformerParams,
   transformerDecoder,
   transformerSpec,
-  type TransformerParams,
 } from './decoders/transformer.js'
 import type { Encoder } from './encoders/encoder.js'
 import { mobilenetV2 } from './encoders/mobilenet.js'

@@ -9,6 +9,8 @@ export type Init =
   | { readonly kind: 'normal'; readonly std: number }
   | { readonly kind: 'uniform'; readonly bound: number }
   | { readonly kind: 'constant'; readonly value: number }
+  /** Sines and cosines of row and column: [cells of a square map, channels]. */
+  | { readonly kind: 'grid' }
 
 export interface ParamSpec {
   readonly shape: readonly number[]

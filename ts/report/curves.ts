@@ -17,6 +17,8 @@ export interface Series {
 export interface Chart {
   readonly title: string
   readonly unit: string
+  /** Whether the vertical axis begins at 0 rather than below the smallest value. */
+  readonly fromZero: boolean
   readonly steps: readonly number[]
   readonly series: readonly Series[]
 }
@@ -30,10 +32,16 @@ interface Line {
   readonly scale?: number
 }
 
-const CHARTS: readonly { title: string; unit: string; lines: readonly Line[] }[] = [
+const CHARTS: readonly {
+  readonly title: string
+  readonly unit: string
+  readonly fromZero: boolean
+  readonly lines: readonly Line[]
+}[] = [
   {
     title: 'Loss',
     unit: 'nats per token',
+    fromZero: false,
     lines: [
       { label: 'training', kind: 'step', key: 'loss' },
       { label: 'validation', kind: 'validation', key: 'loss' },
@@ -42,6 +50,7 @@ const CHARTS: readonly { title: string; unit: string; lines: readonly Line[] }[]
   {
     title: 'Captions of validation images',
     unit: 'score x 100',
+    fromZero: true,
     lines: [
       { label: 'BLEU-4', kind: 'validation', key: 'bleu4', scale: 100 },
       { label: 'CIDEr-D', kind: 'validation', key: 'cider', scale: 100 },
@@ -49,19 +58,21 @@ const CHARTS: readonly { title: string; unit: string; lines: readonly Line[] }[]
   },
   {
     title: 'Learning rate',
-    unit: 'peak of all weights',
+    unit: 'of the decoder',
+    fromZero: true,
     lines: [{ label: 'learning rate', kind: 'step', key: 'learningRate' }],
   },
   {
     title: 'Speed',
     unit: 'images per second',
+    fromZero: true,
     lines: [{ label: 'images/s', kind: 'step', key: 'imagesPerSecond' }],
   },
 ]
 
 /** The charts of a history that have anything to show; rows and numbers that are none are passed over. */
 export function chartsOf(history: readonly Row[]): Chart[] {
-  return CHARTS.flatMap(({ title, unit, lines }) => {
+  return CHARTS.flatMap(({ title, unit, fromZero, lines }) => {
     const curves = lines.map((line) => ({ line, points: thinned(pointsOf(history, line)) }))
     if (curves.every(({ points }) => points.length < 2)) return []
     const steps = [...new Set(curves.flatMap(({ points }) => points.map(([step]) => step)))]
@@ -72,10 +83,10 @@ export function chartsOf(history: readonly Row[]): Chart[] {
         label: line.label,
         colour: i === 0 ? '--first' : '--second',
         points: line.kind === 'validation',
-        values: steps.map((step) => at.get(step) ?? null),
+        values: steps.map((step) => rounded(at.get(step))),
       }
     })
-    return [{ title, unit, steps, series }]
+    return [{ title, unit, fromZero, steps, series }]
   })
 }
 
@@ -85,6 +96,11 @@ function pointsOf(history: readonly Row[], { kind, key, scale = 1 }: Line): [num
     if (row.kind !== kind || typeof row.step !== 'number') return []
     return typeof value === 'number' && Number.isFinite(value) ? [[row.step, value * scale]] : []
   })
+}
+
+/** As exact as a screen can show, in few digits. */
+function rounded(value: number | undefined): number | null {
+  return value === undefined ? null : Number(value.toPrecision(6))
 }
 
 /** At most MOST_POINTS points: the mean step and value of each run of neighbours. */

@@ -30,10 +30,10 @@ const DRAW = `function (charts) {
     grid: { stroke: () => colour('--line'), width: 1 }, ticks: { show: false },
   })
   const plots = [...document.querySelectorAll('.plot')].map((place, i) => {
-    const { steps, series } = charts[i]
+    const { steps, series, fromZero } = charts[i]
     const plot = new uPlot({
       width: place.clientWidth || 400, height: 210,
-      scales: { x: { time: false } },
+      scales: { x: { time: false }, y: fromZero ? { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } : {} },
       cursor: { y: false },
       axes: [axis(30), { ...axis(58), values: (_, ticks) => ticks.map(short) }],
       series: [{ label: 'step' }, ...series.map(({ label, colour: name, points }) => ({

@@ -6,8 +6,8 @@ import type { Prediction } from '../evaluate/judge.js'
 import { shuffled } from '../random.js'
 import { html, type Html } from './page.js'
 
-const RANDOM = 12
-const EACH_END = 6
+const RANDOM = 8
+const EACH_END = 8
 /** Longest side of a picture, pixels. */
 const SIDE = 192
 const MAX_PIXELS = 100_000_000
@@ -64,7 +64,7 @@ function figure(prediction: Prediction, picture: string | undefined): Html {
 <ul><li dir="auto">${first}</li></ul>
 ${
   more.length > 0 &&
-  html`<details><summary class="soft">${more.length} more by people</summary><ul>${more.map(
+  html`<details><summary class="soft">${more.length} more references</summary><ul>${more.map(
     (reference) => html`<li dir="auto">${reference}</li>`,
   )}</ul></details>`
 }</figcaption></figure>`

@@ -91,7 +91,7 @@ export function scoreTable(result: EvaluateResult): Html {
   return html`<section><h2>Scores</h2>
 <div class="scroll"><table class="scores">
 <thead><tr><th></th><th>this model</th><th>95 % interval</th><th>one caption<br>for all</th><th>random<br>captions</th>${
-    floors.human && html`<th>people</th>`
+    floors.human && html`<th>reference<br>captions</th>`
   }</tr></thead>
 <tbody>${rows.map(
     ([name, of, interval]) => html`<tr><th scope="row">${name}</th>
@@ -102,7 +102,7 @@ export function scoreTable(result: EvaluateResult): Html {
   )}</tbody></table></div>
 <p class="soft">x 100, computed as coco-caption does, for captions written freely with beam ${decoding.beam}, at most
 ${decoding.maxTokens} tokens, length penalty ${decoding.lengthPenalty}. One caption for all images: “${floors.constant.caption}”.
-Random captions are drawn from the training images; people: the first reference of each image against the others.</p>
+Random captions are drawn from those of the training images. Reference captions: the first of each image against its others.</p>
 ${factTable([
   ['perplexity', result.perplexity.toFixed(2)],
   [

@@ -49,6 +49,7 @@ tbody th, .facts th { font-weight: 500; }
 .chart .soft { font-weight: 400; }
 .uplot, .u-legend { color: var(--soft); font-family: inherit; }
 .u-legend { font-size: 0.85rem; text-align: left; }
+.u-legend th, .u-legend td { padding: 0.15rem 0.25rem 0.15rem 0; border: 0; font-weight: 400; }
 .u-legend .u-value { color: var(--ink); }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1rem; }
 .picture { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { freemem } from 'node:os'
 import { join, resolve } from 'node:path'
-import { type TokenizedCaptions, stepsPerEpoch, tokenizeCaptions } from '../data/batches.js'
+import { stepsPerEpoch, type TokenizedCaptions, tokenizeCaptions } from '../data/batches.js'
 import {
   type CaptionedImage,
   type Dataset,
@@ -11,8 +11,14 @@ import {
   type SplitName,
   splitOf,
 } from '../data/dataset.js'
-import { type FeatureCache, featureKey, openFeatureCache } from '../data/feature-cache.js'
-import { createPixelCache, type PixelCache } from '../data/pixel-cache.js'
+import {
+  type FeatureCache,
+  type FeatureItem,
+  featureKey,
+  openFeatureCache,
+} from '../data/feature-cache.js'
+import { decodeImage } from '../data/image.js'
+import { createPixelCache } from '../data/pixel-cache.js'
 import { ArgumentError, DataError, ImageError } from '../errors.js'
 import { writeAtomic } from '../files/atomic.js'
 import { encodePixels } from '../models/inference.js'
@@ -21,6 +27,7 @@ import { buildModel, type CaptionModel, frozenStages } from '../models/model.js'
 import { type GenerationConfig, generationSchema } from '../models/model-folder.js'
 import { readEncoderWeights } from '../models/pretrained.js'
 import { type Device, openDevice } from '../native.js'
+import { createRandom } from '../random.js'
 import { empty, scope, tensorsIn } from '../tensor.js'
 import { trainBytePairTokenizer } from '../tokenizer/byte-pair.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
@@ -194,11 +201,10 @@ async function openSources(
       close: none,
     }
   }
-  const cache = createPixelCache({ ...config.model.image, maxBytes: config.data.cacheBytes })
   if (parts.frozen === model.encoder.stages.length && config.cacheFeatures !== false) {
-    const features = await openFeatures(parts, [...trainAll, ...validationAll], cache)
-    return featureSources(parts, features, trainAll, validationAll)
+    return openFeatureSources(parts, trainAll, validationAll)
   }
+  const cache = createPixelCache({ ...config.model.image, maxBytes: config.data.cacheBytes })
   const broken = (image: CaptionedImage, error: ImageError) =>
     tell({ kind: 'warning', text: `${image.path} is replaced by grey: ${error.message}` })
   const { flip, minCropArea } = config.data
@@ -220,35 +226,37 @@ async function openSources(
 
 async function openFeatures(
   { config, device, model, weights, folds, signal, tell }: SourceParts,
-  images: readonly CaptionedImage[],
-  cache: PixelCache,
+  items: readonly FeatureItem[],
 ): Promise<FeatureCache> {
   const elements = model.cells * model.encoder.channels
   const frozenValues = await Promise.all(weights.others.map((t) => t.readFloats()))
   const { image, encoder } = config.model
   const { size } = image
-  const pixels = async (one: CaptionedImage): Promise<Uint8Array | undefined> => {
+  const pixels = async ({ path }: CaptionedImage): Promise<Uint8Array | undefined> => {
     try {
-      return await cache.get(one)
+      return await decodeImage(path, image)
     } catch (error) {
       if (!(error instanceof ImageError)) throw error
-      tell({ kind: 'warning', text: `${one.path} is left out: ${error.message}` })
+      tell({ kind: 'warning', text: `${path} is left out: ${error.message}` })
       return undefined
     }
   }
   return openFeatureCache({
-    images,
+    items,
     elements,
-    key: await featureKey(images, frozenValues, { image, encoder, elements }),
+    key: await featureKey(items, frozenValues, { image, encoder, elements }),
     batchSize: 32,
     memoryBytes: Math.floor(freemem() / 2),
     signal,
     onProgress: (progress) => tell({ kind: 'features', ...progress }),
     compute: async (batch) => {
-      const loaded = await Promise.all(batch.map(pixels))
+      const loaded = await Promise.all(batch.map((item) => pixels(item.image)))
       const bytes = Buffer.concat(loaded.map((data) => data ?? new Uint8Array(size * size * 3)))
+      const boxes = Int32Array.from(
+        batch.flatMap(({ mirrored }) => [0, 0, size, size, mirrored ? 1 : 0]),
+      )
       const features = scope(() => {
-        const memory = encodePixels(model, weights.params, bytes, device, folds)
+        const memory = encodePixels(model, weights.params, bytes, device, folds, boxes)
         const out = empty(memory.shape, 'bfloat16', device)
         device.kernels.copy(out, memory)
         return out
@@ -263,28 +271,33 @@ async function openFeatures(
   })
 }
 
-function featureSources(
-  { device, model }: SourceParts,
-  features: FeatureCache,
+/** Sources over cached features; with `flip` a training image is mirrored in half of its visits. */
+async function openFeatureSources(
+  parts: SourceParts,
   trainAll: readonly CaptionedImage[],
   validationAll: readonly CaptionedImage[],
 ) {
+  const { flip } = parts.config.data
+  const plain = [...trainAll, ...validationAll].map((image) => ({ image, mirrored: false }))
+  const mirrors = flip ? trainAll.map((image) => ({ image, mirrored: true })) : []
+  const features = await openFeatures(parts, [...plain, ...mirrors])
+  const source = featureSource(parts.model, parts.device, features)
   // Places in the cache of the images that could be decoded.
   const usable = (from: number, count: number) =>
     Array.from({ length: count }, (_, i) => from + i).filter((i) => !features.failed.has(i))
-  const all = [...trainAll, ...validationAll]
-  const part = (places: readonly number[]) => {
-    const source = featureSource(model, device, features)
-    return {
-      images: places.map((i) => all[i] as CaptionedImage),
-      source: {
-        ...source,
-        load: (indices: readonly number[]) => source.load(indices.map((i) => places[i] ?? 0)),
+  const part = (places: readonly number[], flips: boolean) => ({
+    images: places.map((i) => plain[i]?.image as CaptionedImage),
+    source: {
+      ...source,
+      load: (indices: readonly number[], augmentSeed?: number) => {
+        const random = flips && augmentSeed !== undefined ? createRandom(augmentSeed) : () => 1
+        const placeOf = (i: number) => (places[i] ?? 0) + (random() < 0.5 ? plain.length : 0)
+        return source.load(indices.map(placeOf))
       },
-    }
-  }
-  const training = part(usable(0, trainAll.length))
-  const validation = part(usable(trainAll.length, validationAll.length))
+    },
+  })
+  const training = part(usable(0, trainAll.length), flip)
+  const validation = part(usable(trainAll.length, validationAll.length), false)
   return {
     source: training.source,
     validationSource: validation.source,

@@ -22,7 +22,7 @@ import {
   rows,
 } from '../layers.js'
 import { inferenceMode, type Mode } from '../mode.js'
-import { param, type ParamsOf } from '../params.js'
+import { type ParamsOf, param } from '../params.js'
 
 export interface TransformerConfig {
   readonly dim: number
@@ -95,7 +95,7 @@ export function transformerSpec(
     },
     ...(c.positions === 'learned' ? { positions: table(c.maxTokens) } : {}),
     memory: linearSpec(channels, c.dim),
-    memory_positions: table(cells),
+    memory_positions: { weight: param([cells, c.dim], { kind: 'grid' }, false) },
     memory_norm: normSpec(c.norm, c.dim),
     layers: Array.from({ length: c.layers }, () => layerSpec(c)),
     ...(c.preNorm ? { norm: normSpec(c.norm, c.dim) } : {}),

@@ -1,0 +1,237 @@
+/**
+ * runDemo(): the whole path in about two minutes. Draws scenes (or takes photographs), trains a small captioner and a
+ * text-only baseline, evaluates on pictures it has not seen, and writes a report. Only what is put together is decided
+ * here; the work is done by data/scenes/, train/, evaluate/ and report/.
+ */
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { parse } from 'yaml'
+import { readDataset, splitOf } from './data/dataset.js'
+import { readScenes, writeScenes } from './data/scenes/write.js'
+import { openDemoFolder, pictures, saveSamples } from './demo-folder.js'
+import { argumentError } from './errors.js'
+import { evaluate } from './evaluate/evaluate.js'
+import { readJsonLines } from './files/json-lines.js'
+import { type DeviceName, openDevice } from './native.js'
+import { type ReportInput, writeReport } from './report/report.js'
+import type { SampleCaption, StepProgress, TrainEvent } from './train/events.js'
+import { resolveModel } from './train/resolve-config.js'
+import { train, type TrainOptions, type TrainResult } from './train/train.js'
+
+const PRESET = 'tiny'
+/** Scenes drawn, as large as the preset takes them. */
+const TRAINING_SCENES = 6000
+const VALIDATION_SCENES = 400
+/** Of all training, seconds. */
+const MAX_SECONDS = 110
+/** So that a fast device ends when it has learned enough. */
+const MAX_STEPS = 4000
+/** The baseline has no image to learn from: after these steps its loss stays, with fewer captions in each. */
+const TEXT_ONLY_SHARE = 0.09
+const TEXT_ONLY_SECONDS = 10
+const TEXT_ONLY_STEPS = 300
+const TEXT_ONLY_CAPTIONS = 2
+const TEXT_ONLY_WARMUP = 30
+const VALIDATE_EVERY = 250
+/** Images captioned in each validation. */
+const VALIDATION_CAPTIONS = 100
+/** Most images evaluated. */
+const EVALUATED = 1000
+/** Beam width of the evaluation's captions. */
+const BEAM = 3
+/** Words of photographs' captions that come fewer times become the unknown word. */
+const PHOTO_MIN_COUNT = 3
+const SAMPLES = 3
+
+export interface DemoOptions {
+  /** Folder for scenes, model, samples and report; ./captioneer-demo when left out. */
+  readonly out?: string | undefined
+  /** Images with captions to use instead of drawn scenes; they are squashed to small squares. */
+  readonly data?: string | undefined
+  /** Longest training, seconds, the text-only baseline included; 110 when left out. */
+  readonly maxSeconds?: number | undefined
+  /** Of scenes and weights; 0 when left out. */
+  readonly seed?: number | undefined
+  readonly device?: DeviceName | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: StepProgress) => void) | undefined
+  readonly onEvent?: ((event: DemoEvent) => void) | undefined
+}
+
+/** What the demo turns to next, or what training tells. */
+export type DemoEvent = { readonly kind: 'phase'; readonly text: string } | TrainEvent
+
+export interface DemoResult {
+  readonly device: string
+  /** Of training steps alone, those of the baseline included. */
+  readonly trainSeconds: number
+  readonly imagesPerSecond: number
+  readonly validation: {
+    /** Nats per token: with the right image, of the model without images, with another picture's image. */
+    readonly loss: number
+    readonly textOnlyLoss: number
+    readonly shuffledLoss: number
+    /** Drawn scenes only: share of captions that are true and complete, 0-1. */
+    readonly exactMatch?: number
+    /** 0-1. */
+    readonly bleu4: number
+    /** 0-10. */
+    readonly cider: number
+  }
+  /** Pictures of the validation split with their captions; `image` is a file in `out`. */
+  readonly samples: readonly SampleCaption[]
+  readonly report: string
+  readonly model: string
+}
+
+/**
+ * Runs the demo. In the folder of an earlier one the scenes are used again and the rest is made anew.
+ * @throws ArgumentError, DataError, CheckpointError, DeviceError; the signal's reason when it is aborted
+ */
+export async function runDemo(options: DemoOptions = {}): Promise<DemoResult> {
+  const { seed = 0, maxSeconds = MAX_SECONDS, signal } = options
+  if (!(maxSeconds > 0)) throw argumentError('demo', 'maxSeconds', 'a number above 0', maxSeconds)
+  const phase = (text: string) => options.onEvent?.({ kind: 'phase', text })
+  const device = openDevice(options.device)
+  const folder = await openDemoFolder(resolve(options.out ?? './captioneer-demo'))
+  const data = options.data ?? folder.scenes
+  if (options.data === undefined) {
+    phase(`drawing ${TRAINING_SCENES + VALIDATION_SCENES} pictures in ${data}`)
+    await writeScenes(data, {
+      train: TRAINING_SCENES,
+      val: VALIDATION_SCENES,
+      seed,
+      size: resolveModel({ preset: PRESET }).image.size,
+      ...(signal && { signal }),
+    })
+  }
+
+  const settings = trainingSettings(options, data, seed)
+  const textOnlySeconds = Math.min(TEXT_ONLY_SECONDS, TEXT_ONLY_SHARE * maxSeconds)
+  phase(`training without images for at most ${seconds(textOnlySeconds)}, for comparison`)
+  const textOnly = await train({
+    ...settings,
+    out: folder.textOnly,
+    image: false,
+    maxSteps: TEXT_ONLY_STEPS,
+    maxSeconds: textOnlySeconds,
+    'data.captionsPerImage': TEXT_ONLY_CAPTIONS,
+    'schedule.warmupSteps': TEXT_ONLY_WARMUP,
+    'validation.every': TEXT_ONLY_STEPS,
+    'validation.captions': 0,
+  })
+  signal?.throwIfAborted()
+  const captionerSeconds = maxSeconds - textOnlySeconds
+  phase(`training the captioner for at most ${seconds(captionerSeconds)} on ${device.name}`)
+  const trained = await train({
+    ...settings,
+    out: folder.model,
+    maxSteps: MAX_STEPS,
+    maxSeconds: captionerSeconds,
+  })
+  signal?.throwIfAborted()
+
+  phase('captioning pictures that it has not seen')
+  const evaluation = await evaluate({
+    model: trained.model,
+    data,
+    split: trained.split,
+    limit: EVALUATED,
+    beam: BEAM,
+    seed,
+    device: options.device,
+    signal,
+  })
+  const picture = pictures(options.data === undefined ? await readScenes(data) : undefined)
+  const shown = evaluation.predictions.slice(0, SAMPLES)
+  const samples = await saveSamples(shown, folder.samples, picture)
+  const trainSeconds = textOnly.trainSeconds + trained.trainSeconds
+  await writeReport(folder.report, {
+    title: 'captioneer demo',
+    summary:
+      `A small captioner, trained for ${seconds(trainSeconds)} on ` +
+      `${options.data === undefined ? 'pictures that the computer drew' : `the pictures of ${data}`} ` +
+      'and judged on pictures that it has not seen.',
+    device: device.description,
+    facts: facts(trained, trainSeconds, seed),
+    config: parse(await readFile(join(trained.run, 'config.yaml'), 'utf8')),
+    data: await dataFacts(data, seed),
+    history: await readJsonLines(join(trained.run, 'history.jsonl')),
+    evaluation,
+    textOnlyLoss: textOnly.best.loss,
+    seed,
+    picture,
+  })
+  const { loss, shuffledLoss = Number.NaN, exactMatch, bleu, cider } = evaluation
+  return {
+    device: device.name,
+    trainSeconds,
+    imagesPerSecond: trained.imagesPerSecond,
+    validation: {
+      loss,
+      textOnlyLoss: textOnly.best.loss,
+      shuffledLoss,
+      ...(exactMatch !== undefined && { exactMatch }),
+      bleu4: bleu[3] ?? 0,
+      cider,
+    },
+    samples,
+    report: folder.report,
+    model: trained.model,
+  }
+}
+
+/** What the captioner and the baseline have in common. */
+function trainingSettings(
+  { data: photographs, device, signal, onProgress, onEvent }: DemoOptions,
+  data: string,
+  seed: number,
+): TrainOptions {
+  return {
+    data,
+    preset: PRESET,
+    seed,
+    'data.seed': seed,
+    ...(photographs !== undefined && { 'tokenizer.minCount': PHOTO_MIN_COUNT }),
+    // Steps and seconds end the training, not epochs.
+    epochs: 1_000_000,
+    'validation.every': VALIDATE_EVERY,
+    'validation.images': EVALUATED,
+    'validation.captions': VALIDATION_CAPTIONS,
+    'validation.samples': SAMPLES,
+    'validation.beam': 1,
+    ...(device && { device }),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
+    ...(onEvent && { onEvent }),
+  }
+}
+
+function facts(
+  { step, epoch, imagesPerSecond, captionsPerSecond, peakBytes, skipped }: TrainResult,
+  trainSeconds: number,
+  seed: number,
+): [name: string, value: string][] {
+  return [
+    ['seed', String(seed)],
+    ['training', `${seconds(trainSeconds)}, ${step} steps, ${epoch} epochs`],
+    ['speed', `${imagesPerSecond.toFixed(0)} images/s, ${captionsPerSecond.toFixed(0)} captions/s`],
+    ['memory of the device', `${(peakBytes / 2 ** 20).toFixed(0)} MiB at most`],
+    ['steps skipped', String(skipped)],
+  ]
+}
+
+async function dataFacts(path: string, seed: number): Promise<NonNullable<ReportInput['data']>> {
+  const dataset = await readDataset(path, { seed })
+  return {
+    layout: dataset.layout,
+    root: path,
+    training: splitOf(dataset, 'train').length,
+    validation: splitOf(dataset, 'val').length,
+    problems: dataset.problems,
+  }
+}
+
+function seconds(value: number): string {
+  return `${Math.round(value)} s`
+}
