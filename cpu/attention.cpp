@@ -311,6 +311,8 @@ struct Block {
         keys = std::max(keys, tiles.visible[i]);
       }
     }
+    // In fours here too: a later block may see the keys that would otherwise be padding.
+    keys = std::min(padded(keys, 4), item.keys);
     keys4 = padded(keys, 4);
   }
 };

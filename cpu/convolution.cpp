@@ -58,11 +58,10 @@ struct Geometry {
   }
 
   auto forward(bool with_bias, const dnnl::post_ops& post_ops = {}) const {
-    using Convolution = dnnl::convolution_forward;
-    return Convolution::primitive_desc(
-        {dnnl::prop_kind::forward_training, algorithm::convolution_direct, x, packed_weight,
-         with_bias ? bias : Desc(), out, strides, pad_begin, pad_end},
-        onednn::attributes(post_ops), onednn::engine());
+    return onednn::describe_primitive<dnnl::convolution_forward::primitive_desc>(
+        onednn::attributes(post_ops), dnnl::prop_kind::forward_training,
+        algorithm::convolution_direct, x, packed_weight, with_bias ? bias : Desc(), out, strides,
+        pad_begin, pad_end);
   }
 };
 
@@ -92,10 +91,10 @@ struct Plan {
 dnnl::post_ops post_ops(bool residual, const Desc& out, int activation) {
   dnnl::post_ops ops;
   if (residual) ops.append_binary(algorithm::binary_add, out);
-  if (activation == kRelu) ops.append_eltwise(1, algorithm::eltwise_relu, 0, 0);
-  if (activation == kRelu6) ops.append_eltwise(1, algorithm::eltwise_clip, 0, 6);
-  if (activation == kGelu) ops.append_eltwise(1, algorithm::eltwise_gelu_erf, 0, 0);
-  if (activation == kSilu) ops.append_eltwise(1, algorithm::eltwise_swish, 1, 0);
+  if (activation == kRelu) onednn::append_activation(ops, algorithm::eltwise_relu, 0, 0);
+  if (activation == kRelu6) onednn::append_activation(ops, algorithm::eltwise_clip, 0, 6);
+  if (activation == kGelu) onednn::append_activation(ops, algorithm::eltwise_gelu_erf, 0, 0);
+  if (activation == kSilu) onednn::append_activation(ops, algorithm::eltwise_swish, 1, 0);
   return ops;
 }
 
@@ -113,10 +112,9 @@ Plan plan_forward(const Geometry& sizes, bool bias, bool residual, int activatio
 
 Plan plan_backward_data(const Geometry& sizes) {
   using Convolution = dnnl::convolution_backward_data;
-  const Convolution::primitive_desc desc(
-      {algorithm::convolution_direct, sizes.x, sizes.packed_weight, sizes.out, sizes.strides,
-       sizes.pad_begin, sizes.pad_end},
-      onednn::attributes(), onednn::engine(), sizes.forward(false));
+  const auto desc = onednn::describe_backward<Convolution::primitive_desc>(
+      sizes.forward(false), algorithm::convolution_direct, sizes.x, sizes.packed_weight, sizes.out,
+      sizes.strides, sizes.pad_begin, sizes.pad_end);
   Runner runner(desc, Convolution(desc),
                 {{DNNL_ARG_DIFF_DST, sizes.out},
                  {DNNL_ARG_WEIGHTS, desc.weights_desc()},
@@ -126,10 +124,9 @@ Plan plan_backward_data(const Geometry& sizes) {
 
 Plan plan_backward_weights(const Geometry& sizes, bool bias) {
   using Convolution = dnnl::convolution_backward_weights;
-  const Convolution::primitive_desc desc(
-      {algorithm::convolution_direct, sizes.x, sizes.packed_weight, bias ? sizes.bias : Desc(),
-       sizes.out, sizes.strides, sizes.pad_begin, sizes.pad_end},
-      onednn::attributes(), onednn::engine(), sizes.forward(bias));
+  const auto desc = onednn::describe_backward<Convolution::primitive_desc>(
+      sizes.forward(bias), algorithm::convolution_direct, sizes.x, sizes.packed_weight,
+      bias ? sizes.bias : Desc(), sizes.out, sizes.strides, sizes.pad_begin, sizes.pad_end);
   const Desc packed = desc.diff_weights_desc();
   Runner runner(desc, Convolution(desc),
                 {{DNNL_ARG_SRC, sizes.x},

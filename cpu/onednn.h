@@ -38,6 +38,37 @@ inline dnnl::primitive_attr attributes(const dnnl::post_ops& post_ops = {}) {
   return attributes;
 }
 
+// oneDNN 3 takes as plain arguments what oneDNN 2 wrapped into an operation's description, and no
+// scale of activations.
+template <class PrimitiveDesc, class... Arguments>
+PrimitiveDesc describe_primitive(const dnnl::primitive_attr& attributes,
+                                 const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return PrimitiveDesc(engine(), arguments..., attributes);
+#else
+  return PrimitiveDesc({arguments...}, attributes, engine());
+#endif
+}
+
+// As above, for a backward primitive: `forward` tells it which forward it belongs to.
+template <class PrimitiveDesc, class Forward, class... Arguments>
+PrimitiveDesc describe_backward(const Forward& forward, const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return PrimitiveDesc(engine(), arguments..., forward, attributes());
+#else
+  return PrimitiveDesc({arguments...}, attributes(), engine(), forward);
+#endif
+}
+
+inline void append_activation(dnnl::post_ops& ops, dnnl::algorithm algorithm, float alpha,
+                              float beta) {
+#if DNNL_VERSION_MAJOR >= 3
+  ops.append_eltwise(algorithm, alpha, beta);
+#else
+  ops.append_eltwise(1, algorithm, alpha, beta);
+#endif
+}
+
 constexpr size_t align(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // A primitive with its memories. Addresses are given for each run and not kept beyond it.

@@ -13,19 +13,18 @@ namespace cpu {
 namespace {
 
 // Pieces of a flat buffer; their size is fixed, so that sums do not depend on the number of
-// threads.
+// threads, and small, so that float32 holds a lane's share of the sum.
 constexpr int64_t kPiece = 16384;
 
 SIMD double sum_of_squares(const float* x, int64_t n) {
-  constexpr int64_t kRun = 1024;
+  constexpr int64_t kLanes = 64;  // several vectors: no addition waits for the one before it
+  float lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int64_t lane = 0; lane < kLanes; lane++) lanes[lane] += x[i + lane] * x[i + lane];
+  for (; i < n; i++) lanes[0] += x[i] * x[i];
   double total = 0;
-  for (int64_t start = 0; start < n; start += kRun) {
-    const int64_t end = std::min(n, start + kRun);
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = start; i < end; i++) sum += x[i] * x[i];
-    total += sum;
-  }
+  for (float lane : lanes) total += lane;
   return total;
 }
 

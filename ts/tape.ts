@@ -47,7 +47,9 @@ export class Tape {
    */
   gradients(loss: Tensor, params: readonly Tensor[]): (Tensor | undefined)[] {
     if (loss.size !== 1)
-      throw new ArgumentError(`gradients: the loss must be one number, received ${shapeText(loss.shape)}`)
+      throw new ArgumentError(
+        `gradients: the loss must be one number, received ${shapeText(loss.shape)}`,
+      )
     const wanted = new Set(params)
     // The map owns one reference to each gradient in it, so that each is freed as soon as it is used up.
     const grads = new Map<Tensor, Tensor>()

@@ -92,7 +92,8 @@ export class Tensor {
    * @throws the first error of the work before it (OutOfMemoryError, DeviceError, ...)
    */
   async read(): Promise<HostArray> {
-    if (!isContiguous(this)) throw new ArgumentError('read: make a view of columns contiguous first')
+    if (!isContiguous(this))
+      throw new ArgumentError('read: make a view of columns contiguous first')
     const buffer = await this.device.native.read(this.id)
     if (this.dtype === 'float32') return new Float32Array(buffer)
     if (this.dtype === 'bfloat16') return new Uint16Array(buffer)

@@ -151,7 +151,7 @@ test('curves: long ones are thinned to means, missing values left out, empty cha
   t.deepEqual(chartsOf(broken), [])
 })
 
-test('a browser draws the curves, loads nothing and runs no script of the texts', async (t) => {
+test('a browser draws the curves and runs no script that stands in a text', async (t) => {
   const browser = await firstOf(['/usr/bin/chromium', '/usr/bin/google-chrome'])
   if (browser === undefined) {
     t.log('skipped: no Chromium at /usr/bin/chromium or /usr/bin/google-chrome')

@@ -24,7 +24,13 @@ test('defaults: the preset for photographs, and nothing optional', (t) => {
   const config = resolveConfig({ overrides: { data } })
   t.is(config.preset, 'mobilenetv2-transformer')
   t.is(config.model.encoder.padding, 'same')
-  t.deepEqual(config.validation, { every: 'epoch', images: 1000, samples: 4, beam: 3 })
+  t.deepEqual(config.validation, {
+    every: 'epoch',
+    images: 1000,
+    captions: 200,
+    samples: 4,
+    beam: 3,
+  })
   t.is(config.maxSteps, undefined)
   t.is(config.earlyStopping, undefined)
 })

@@ -2,7 +2,7 @@
  * From images and their captions to batches: which images come when (a seeded permutation a epoch, so that a place in
  * the order is one number), and their captions packed one after another, without padding.
  */
-import { CaptioneerError } from '../errors.js'
+import { internalError } from '../errors.js'
 import type { PackedCaptions } from '../models/decoders/transformer.js'
 import type { Device } from '../native.js'
 import { createRandom, shuffled } from '../random.js'
@@ -87,10 +87,7 @@ export function packCaptions(
 ): HostCaptions {
   const captionsPerImage = batch[0]?.length ?? 0
   if (captionsPerImage === 0 || batch.some((c) => c.length !== captionsPerImage))
-    throw new CaptioneerError(
-      'ERR_INTERNAL',
-      'packCaptions: images with different numbers of captions',
-    )
+    throw internalError('packCaptions: images with different numbers of captions')
   const captions = batch.flat()
   const total = captions.reduce((sum, ids) => sum + ids.length + 1, 0)
   const tokens = new Int32Array(total)

@@ -69,9 +69,10 @@ export interface OpSpec<I extends string, X extends string, S extends string, O>
   ) => Partial<Record<Name<I>, Tensor | undefined>>
 }
 
-type Call<I extends string, O, R> = Record<never, never> extends O
-  ? (inputs: OpInputs<I>, options?: O) => R
-  : (inputs: OpInputs<I>, options: O) => R
+type Call<I extends string, O, R> =
+  Record<never, never> extends O
+    ? (inputs: OpInputs<I>, options?: O) => R
+    : (inputs: OpInputs<I>, options: O) => R
 
 export type Op<I extends string, X extends string, O> = Call<I, O, Tensor> & {
   readonly spec: AnyOpSpec

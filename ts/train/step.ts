@@ -63,8 +63,19 @@ export interface QueuedStep {
   readonly results: Promise<{ loss: number; norm: number; state: Float32Array }>
 }
 
+/** What of a run a step computes with; tests and the benchmark put it together without a data set. */
+export type StepParts = Pick<
+  Run,
+  'config' | 'weights' | 'device' | 'state' | 'model' | 'source' | 'frozenStages' | 'folds'
+>
+
 /** Queues step `step` on the device. @param progress 0-1: share of the run that is over */
-export function queueStep(run: Run, input: StepInput, step: number, progress: number): QueuedStep {
+export function queueStep(
+  run: StepParts,
+  input: StepInput,
+  step: number,
+  progress: number,
+): QueuedStep {
   const { config, weights, device, state } = run
   const { optimizer } = config
   const factor = learningRateFactor(config.schedule, step, progress, state.plateau.factor)

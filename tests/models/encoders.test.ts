@@ -1,0 +1,103 @@
+/** Encoders against PyTorch: maps in inference; maps, gradients and running statistics in training; parameter counts. */
+import test from 'ava'
+import { buildEncoder } from '../../ts/models/model.js'
+import { dropFolds, type FoldCache, inferenceMode, trainingMode } from '../../ts/models/mode.js'
+import { countParameters, namedSpecs, namedTensors } from '../../ts/models/params.js'
+import { openDevice, synchronize } from '../../ts/native.js'
+import { normalizeImage } from '../../ts/ops/normalize-image.js'
+import { weightedSum } from '../../ts/ops/weighted-sum.js'
+import { differentiate } from '../../ts/tape.js'
+import { memory, scope, sizeOf, type Tensor, tensor, tensorsIn } from '../../ts/tensor.js'
+import { pixels, unit } from '../fixtures/filler.js'
+import { filled, readFixture, sameNumber, sameTensor, sameTensors, type Summary } from './parity.js'
+
+interface Case {
+  readonly name: 'tiny' | 'resnet18' | 'mobilenet_v2'
+  readonly padding: 'symmetric' | 'same'
+  readonly training: boolean
+  readonly images: number
+  readonly size: number
+  readonly shape: readonly number[]
+  readonly out: Summary
+  readonly loss?: number
+  readonly gradients?: Readonly<Record<string, Summary>>
+  readonly statistics?: Readonly<Record<string, Summary>>
+}
+
+const device = openDevice('cpu')
+
+for (const one of readFixture<Case[]>('encoders')) {
+  const what = `${one.name}, ${one.padding} padding`
+  if (one.training)
+    test.serial(`${what}, training: map, gradients, statistics`, (t) => trains(t, one))
+  else test.serial(`${what}, inference: map`, (t) => infers(t, one))
+}
+
+function images({ images: count, size }: Case): Tensor {
+  const shape = [count, size, size, 3]
+  const half = () => tensor([0.5, 0.5, 0.5], [3], device)
+  return scope(() =>
+    normalizeImage({
+      x: tensor(pixels('pixels', sizeOf(shape)), shape, device),
+      mean: half(),
+      std: half(),
+    }),
+  )
+}
+
+async function infers(t: import('ava').ExecutionContext, one: Case): Promise<void> {
+  const before = memory(device)
+  const encoder = buildEncoder(one)
+  const params = filled(encoder.specs, device)
+  const folds: FoldCache = new Map()
+  const map = scope(() => encoder.forward(params as never, images(one), inferenceMode(folds)))
+  t.deepEqual(map.shape, one.shape)
+  sameTensor(t, await map.readFloats(), one.out, 'map')
+  map.release()
+  dropFolds(folds)
+  for (const p of tensorsIn(params)) p.release()
+  await synchronize(device)
+  t.is(memory(device).liveTensors, before.liveTensors, 'nothing leaks')
+}
+
+async function trains(t: import('ava').ExecutionContext, one: Case): Promise<void> {
+  const encoder = buildEncoder(one)
+  const params = filled(encoder.specs, device)
+  const roles = new Map([...namedSpecs(encoder.specs)].map(([name, { role }]) => [name, role]))
+  const named = [...namedTensors(params)]
+  const learned = named.filter(([name]) => roles.get(name) === 'parameter')
+  const statistics = named.filter(([name]) => roles.get(name) === 'statistic')
+  const { map, loss, grads } = scope(() => {
+    const mode = trainingMode(undefined, 0, new Map())
+    const x = images(one)
+    const weights = tensor(Float32Array.from(unit('weights', sizeOf(one.shape))), one.shape, device)
+    let out: Tensor | undefined
+    const [sum, found] = differentiate(
+      learned.map(([, p]) => p),
+      () => {
+        out = encoder.forward(params as never, x, mode)
+        return weightedSum({ x: out, weights })
+      },
+    )
+    return { map: out as Tensor, loss: sum, grads: found as Tensor[] }
+  })
+  t.deepEqual(map.shape, one.shape)
+  sameTensor(t, await map.readFloats(), one.out, 'map')
+  const norm = one.out.norm / Math.sqrt(3)
+  t.true(Math.abs(((await loss.readFloats())[0] ?? 0) - (one.loss ?? 0)) <= 1e-4 * norm, 'loss')
+  const gradients = new Map(learned.map(([name], i) => [name, grads[i] as Tensor]))
+  await sameTensors(t, gradients, one.gradients ?? {}, 'gradient')
+  await sameTensors(t, new Map(statistics), one.statistics ?? {}, 'statistic')
+  for (const used of tensorsIn({ params, map, loss, grads })) used.release()
+}
+
+test('encoders have as many parameters as torchvision says', (t) => {
+  for (const [name, own, withClassifier] of [
+    ['mobilenet_v2', 2_223_872, 3_504_872],
+    ['resnet18', 11_176_512, 11_689_512],
+  ] as const) {
+    const encoder = buildEncoder({ name, padding: 'symmetric' })
+    t.is(countParameters(encoder.specs), own)
+    t.is(own + encoder.classifierParameters, withClassifier)
+  }
+})

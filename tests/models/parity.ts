@@ -1,0 +1,81 @@
+/** Reads what PyTorch computed (tests/fixtures/make_fixtures.py) and compares tensors with it. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ExecutionContext } from 'ava'
+import { type ParamsOf, materialize } from '../../ts/models/params.js'
+import { type Device, packageRoot } from '../../ts/native.js'
+import { type Tensor, tensor } from '../../ts/tensor.js'
+import { projection, weight } from '../fixtures/filler.js'
+
+/** A tensor as make_fixtures.py keeps it: its norm, random projections and first elements. */
+export interface Summary {
+  readonly norm: number
+  readonly projections: readonly number[]
+  readonly elements: readonly number[]
+}
+
+/** Relative error allowed between float32 and PyTorch's float64. */
+export const relative = 1e-4
+
+/** The content of tests/fixtures/<name>.json. */
+export function readFixture<T>(name: string): T {
+  const text = readFileSync(join(packageRoot, 'tests', 'fixtures', `${name}.json`), 'utf8')
+  return (JSON.parse(text) as { fixture: T }).fixture
+}
+
+/** Tensors for every spec, with the numbers that make_fixtures.py gave the same names. */
+export function filled<S>(specs: S, device: Device, prefix = ''): ParamsOf<S> {
+  return materialize(specs, (name, spec) =>
+    tensor(weight(`${prefix}${name}`, spec), spec.shape, device),
+  )
+}
+
+/** Norm, projections and elements agree: errors are relative to the norm, for an element to the mean square too. */
+export function sameTensor(
+  t: ExecutionContext,
+  actual: Float32Array,
+  expected: Summary,
+  what: string,
+  tolerance = relative,
+): void {
+  const norm = Math.sqrt(actual.reduce((sum, x) => sum + x * x, 0))
+  const errors = [
+    Math.abs(norm - expected.norm) / expected.norm,
+    ...expected.projections.map(
+      (p, i) => Math.abs(projection(`probe.${i}`, actual) - p) / expected.norm,
+    ),
+    ...expected.elements.map((e, i) => {
+      const size = Math.abs(e) + expected.norm / Math.sqrt(actual.length)
+      return Math.abs((actual[i] ?? Number.NaN) - e) / size
+    }),
+  ]
+  const worst = Math.max(...errors)
+  t.true(worst <= tolerance, `${what}: relative error ${worst}`)
+}
+
+/** Two numbers agree relatively. */
+export function sameNumber(
+  t: ExecutionContext,
+  actual: number,
+  expected: number,
+  what: string,
+  tolerance = relative,
+): void {
+  const error = Math.abs(actual - expected) / Math.abs(expected)
+  t.true(error <= tolerance, `${what}: ${actual} instead of ${expected} (relative ${error})`)
+}
+
+/** Reads the tensors in turn and compares each with the fixture of its name; both must have the same names. */
+export async function sameTensors(
+  t: ExecutionContext,
+  actual: ReadonlyMap<string, Tensor>,
+  expected: Readonly<Record<string, Summary>>,
+  what: string,
+  tolerance = relative,
+): Promise<void> {
+  t.deepEqual([...actual.keys()].sort(), Object.keys(expected).sort(), `names of ${what}`)
+  for (const [name, summary] of Object.entries(expected)) {
+    const values = (await actual.get(name)?.readFloats()) ?? new Float32Array()
+    sameTensor(t, values, summary, `${what} of ${name}`, tolerance)
+  }
+}
