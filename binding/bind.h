@@ -29,7 +29,9 @@ struct Session {
   std::unique_ptr<Queue> queue = std::make_unique<Queue>();  // joined first
 
   explicit Session(std::unique_ptr<Device> opened)
-      : device(std::move(opened)), tensors(device.get()) {}
+      : device(std::move(opened)), tensors(device.get()) {
+    queue->push({"start", [this] { device->start(); }});
+  }
   ~Session() { queue.reset(); }
 };
 

@@ -17,6 +17,8 @@ class Device {
   virtual ~Device() = default;
   virtual const char* name() const = 0;
   virtual std::string description() const = 0;
+  // Called once, on the thread that will run all work, before any.
+  virtual void start() = 0;
   virtual Stream& stream() = 0;
   // Memory, 64-byte aligned; null when there is none left. Called on the JavaScript thread; blocks that were
   // freed may be handed out again at once, because all work on them runs in order on the one stream.

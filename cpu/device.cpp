@@ -1,9 +1,12 @@
 // The CPU as a device: memory from the heap, kept for reuse by size; kernels run on the queue's thread with OpenMP.
 #include "../binding/device.h"
 
-#include <sys/sysinfo.h>
+#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -21,6 +24,39 @@ size_t rounded(size_t bytes) {
   size_t step = kAlignment;
   while (step * 16 <= bytes) step *= 2;
   return std::max<size_t>(kAlignment, (bytes + step - 1) / step * step);
+}
+
+std::vector<int> allowed_cpus() {
+  cpu_set_t set;
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  return cpus;
+}
+
+// Processors that a container's quota is worth, rounded up; a large number without one.
+int quota_cpus() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  double quota, period;
+  return file >> quota >> period ? static_cast<int>(std::ceil(quota / period)) : 1 << 20;
+}
+
+// Gives each thread a core of its own. Left to itself the system wakes a helper on the core of the thread that wakes
+// it, where the two take turns: two threads were then as slow as one (docs/numbers.md). JavaScript's and sharp's
+// threads stay free to run anywhere. CAPTIONEER_PIN=0 switches it off.
+void pin_threads() {
+  const std::vector<int> cpus = allowed_cpus();
+  const char* wish = std::getenv("CAPTIONEER_PIN");
+  if ((wish && std::string(wish) == "0") || omp_get_max_threads() > static_cast<int>(cpus.size()))
+    return;
+#pragma omp parallel
+  {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpus[omp_get_thread_num()], &one);
+    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+  }
 }
 
 class CpuStream : public Stream {
@@ -53,6 +89,11 @@ class CpuDevice : public Device {
     for (std::string line; std::getline(file, line);)
       if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
     return "unknown processor";
+  }
+  void start() override {
+    if (!std::getenv("OMP_NUM_THREADS"))
+      omp_set_num_threads(std::max(1, std::min(omp_get_max_threads(), quota_cpus())));
+    pin_threads();
   }
   Stream& stream() override { return stream_; }
 

@@ -7,10 +7,9 @@
 #include <cstdint>
 #include <limits>
 
-// The best version for the processor is chosen once, when the addon is loaded. OpenMP's outlined
-// bodies are not versioned: a parallel region must call a SIMD function on its share.
-// Levels, not processors: GCC's resolver takes "arch=haswell" for that very processor only, and any
-// newer one would fall back to SSE2.
+// The best version for the processor is chosen once, when the addon is loaded. By level: a name
+// such as arch=haswell would be taken on that very processor only. OpenMP's outlined bodies are not
+// versioned: a parallel region must call a SIMD function on its share.
 #define SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #define SIMD_INLINE inline __attribute__((always_inline))
 

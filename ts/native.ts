@@ -363,10 +363,11 @@ export function loadAddon(): { addon: Addon; reports: readonly VariantReport[] }
 /** Tries each build variant in turn, up to the first that loads. Never throws: the reports say why each failed. */
 export function tryAddon(): { addon?: Addon; reports: readonly VariantReport[] } {
   if (loaded) return loaded
-  // Threads that spin while they wait cost more than they save as soon as a core is shared: measured 20 times slower
-  // for small models. libgomp reads these once, when it is loaded.
+  // A helper thread that finds no work spins for about 0.1 ms before it sleeps: waking a sleeping one costs as much on a
+  // virtual machine, and a step has hundreds of kernels. Endless spinning made small models 20 times slower as soon as
+  // another process wanted the core. libgomp reads these once, when it is loaded.
   process.env.OMP_WAIT_POLICY ??= 'PASSIVE'
-  process.env.GOMP_SPINCOUNT ??= '0'
+  process.env.GOMP_SPINCOUNT ??= '10000'
   const require = createRequire(import.meta.url)
   const load = require('node-gyp-build') as (folder: string) => Addon
   const wanted = process.env.CAPTIONEER_VARIANT

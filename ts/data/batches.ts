@@ -83,7 +83,7 @@ export interface HostCaptions {
 /** Packs the captions of a batch: begin + words to predict words + end. Every image must have equally many. */
 export function packCaptions(
   batch: readonly TokenizedCaptions[],
-  tokenizer: Tokenizer,
+  tokenizer: Pick<Tokenizer, 'bos' | 'eos' | 'unk'>,
 ): HostCaptions {
   const captionsPerImage = batch[0]?.length ?? 0
   if (captionsPerImage === 0 || batch.some((c) => c.length !== captionsPerImage))

@@ -1,8 +1,8 @@
 /** The loss of every token by itself, for evaluation. */
 import { defineOp } from './define-op.js'
 import {
-  checkCrossEntropy,
   type CrossEntropyOptions,
+  checkCrossEntropy,
   crossEntropyNumbers,
 } from './linear-cross-entropy.js'
 

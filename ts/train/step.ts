@@ -26,8 +26,11 @@ export interface StepInput {
 
 const mostSkippedInARow = 10
 
+/** What of a run a step's input comes from. */
+export type InputParts = Pick<Run, 'config' | 'trainImages' | 'captions' | 'source' | 'tokenizer'>
+
 /** Loads what step `step` needs; a function of the step alone, whatever came before. */
-export async function loadStep(run: Run, step: number): Promise<StepInput> {
+export async function loadStep(run: InputParts, step: number): Promise<StepInput> {
   const { config, trainImages, captions, source, tokenizer } = run
   const { seed, captionsPerImage } = config.data
   const batches = await Promise.all(
