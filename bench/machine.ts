@@ -10,6 +10,8 @@ export function threads(): number {
   return Number.isInteger(asked) && asked > 0 ? asked : availableParallelism()
 }
 
+const threadSettings = ['OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'OMP_PROC_BIND', 'CAPTIONEER_PIN']
+
 /** Facts about the machine, the versions and the commit at this moment. */
 export function machineFacts() {
   return {
@@ -25,10 +27,7 @@ export function machineFacts() {
       // Others at work make every figure worse than the machine is.
       loadAverage: loadavg().map((x) => Math.round(x * 100) / 100),
     },
-    waiting: {
-      OMP_WAIT_POLICY: process.env.OMP_WAIT_POLICY,
-      GOMP_SPINCOUNT: process.env.GOMP_SPINCOUNT,
-    },
+    threading: Object.fromEntries(threadSettings.map((name) => [name, process.env[name]])),
   }
 }
 

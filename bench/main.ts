@@ -17,7 +17,7 @@ interface Flags {
   readonly preset?: PresetName
   readonly batch?: number
   readonly quick?: boolean
-  readonly spin?: boolean
+  readonly spin?: number
   readonly torchCompile?: boolean
   readonly out?: string
 }
@@ -33,10 +33,7 @@ const program = new Command('bench')
   .option('--preset <name>', `only this preset: ${presetNames.join(', ')}`, oneOf(presetNames))
   .option('--batch <n>', 'images in a step or call', wholeNumber(1, 4096))
   .option('--quick', 'batches of 8 and short turns')
-  .option(
-    '--spin',
-    'let waiting threads spin, on both sides: for a machine with nothing else to do',
-  )
+  .option('--spin <n>', 'GOMP_SPINCOUNT: how long waiting threads spin', wholeNumber(0, 1e9))
   .option('--torch-compile', "compile PyTorch's training step")
   .option('--out <file>', 'append the JSON lines to this file instead of printing them')
   .addHelpText(
@@ -53,9 +50,8 @@ Examples:
   .action(bench)
 
 async function bench(mode: Mode, flags: Flags): Promise<void> {
-  // Read once, when the kernels' thread library is loaded; PyTorch's process inherits both.
-  process.env.OMP_WAIT_POLICY = 'PASSIVE'
-  process.env.GOMP_SPINCOUNT = flags.spin ? '300000' : '0'
+  // Read once, when the kernels' thread library is loaded; PyTorch's process inherits what ours has.
+  if (flags.spin !== undefined) process.env.GOMP_SPINCOUNT = String(flags.spin)
   const device = openDevice('cpu')
   const facts = machineFacts()
   const selected = cases.filter(({ preset }) => !flags.preset || preset === flags.preset)

@@ -27,7 +27,12 @@ export async function startPeer(threads: number): Promise<Peer | { readonly miss
   const serve = join(packageRoot, 'bench', 'peers', 'serve.py')
   const child = spawn(python, ['-W', 'ignore', serve], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
+    env: {
+      ...process.env,
+      // A core for each thread, as our own device gives them.
+      OMP_PROC_BIND: process.env.OMP_PROC_BIND ?? 'true',
+      PYTHONDONTWRITEBYTECODE: '1',
+    },
   })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const ask = async <T>(cmd: string, options: object) => {

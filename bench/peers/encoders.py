@@ -27,23 +27,15 @@ class Tiny(nn.Module):
 
     def __init__(self):
         super().__init__()
-        sizes = [(3, 32), (32, 64), (64, 128)]
+        sizes = [(3, 32, 2), (32, 64, 2), (64, 128, 2), (128, 128, 1)]
         self.layers = nn.ModuleList(
-            nn.ModuleDict({"conv": nn.Conv2d(i, o, 3, 2, 1, bias=False), "bn": nn.BatchNorm2d(o)}) for i, o in sizes
+            nn.ModuleDict({"conv": nn.Conv2d(i, o, 3, stride, 1, bias=False), "bn": nn.BatchNorm2d(o)})
+            for i, o, stride in sizes
         )
-        self.blocks = nn.ModuleList(
-            nn.ModuleDict({
-                "depthwise": nn.Conv2d(128, 128, 7, 1, 3, groups=128, bias=False), "bn1": nn.BatchNorm2d(128),
-                "pointwise": nn.Conv2d(128, 128, 1, bias=False), "bn2": nn.BatchNorm2d(128),
-            }) for _ in range(2)
-        )  # fmt: skip
 
     def forward(self, x):
         for layer in self.layers:
             x = F.relu(layer["bn"](layer["conv"](x)), inplace=True)
-        for block in self.blocks:
-            seen = block["bn1"](block["depthwise"](x))
-            x = F.relu(block["bn2"](block["pointwise"](seen)) + x, inplace=True)
         return x
 
 

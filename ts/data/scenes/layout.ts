@@ -36,7 +36,7 @@ export function reachOf(kind: { readonly shape: Shape; readonly size: Size }): n
 
 /**
  * Items of each group. Two groups lie on the two sides of a line across the axis of the relation, and the distance of their
- * centres along that axis is at least 1.7 times that across it, so that "left of" is never as good as "above".
+ * centres along that axis is at least three times that across it, so that "left of" is never as good as "above".
  */
 export function placeGroups(
   kinds: readonly Kind[],
@@ -61,7 +61,7 @@ export function placeGroups(
     const dx = Math.abs(mean(nearItems, 'x') - mean(farItems, 'x'))
     const dy = Math.abs(mean(nearItems, 'y') - mean(farItems, 'y'))
     const [along, across] = horizontal ? [dx, dy] : [dy, dx]
-    if (along >= 1.7 * across) return inOrder ? [nearItems, farItems] : [farItems, nearItems]
+    if (along >= 3 * across) return inOrder ? [nearItems, farItems] : [farItems, nearItems]
   }
 }
 

@@ -36,7 +36,7 @@ const CAPTIONS_FILE = 'dataset_scenes.json'
 /** Pictures drawn at a time: sharp draws each on one of Node's four worker threads. */
 const LANES = 4
 /** Raised when the same settings come to mean other pictures or captions, so that old folders are written anew. */
-const EDITION = 1
+const EDITION = 2
 
 /**
  * Writes `scenes.json`, `images/scene-<id>.png` and, last, `dataset_scenes.json` into `folder`. Of a folder that holds
