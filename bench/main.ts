@@ -18,7 +18,6 @@ interface Flags {
   readonly batch?: number
   readonly quick?: boolean
   readonly spin?: number
-  readonly torchCompile?: boolean
   readonly out?: string
 }
 
@@ -34,7 +33,6 @@ const program = new Command('bench')
   .option('--batch <n>', 'images in a step or call', wholeNumber(1, 4096))
   .option('--quick', 'batches of 8 and short turns')
   .option('--spin <n>', 'GOMP_SPINCOUNT: how long waiting threads spin', wholeNumber(0, 1e9))
-  .option('--torch-compile', "compile PyTorch's training step")
   .option('--out <file>', 'append the JSON lines to this file instead of printing them')
   .addHelpText(
     'after',
@@ -78,7 +76,6 @@ async function benchModels(
     batch: flags.batch ?? (flags.quick ? 8 : undefined),
     blocks: flags.quick ? 3 : 7,
     blockSeconds: flags.quick ? 0.7 : 5,
-    torchCompile: flags.torchCompile ?? false,
   }
   const rows: Row[] = []
   try {

@@ -23,8 +23,6 @@ export interface ModelBenchOptions {
   /** Turns of each side, and about how long each takes. */
   readonly blocks: number
   readonly blockSeconds: number
-  /** Whether PyTorch compiles its training step. */
-  readonly torchCompile: boolean
 }
 
 /** What was measured of one case. */
@@ -137,7 +135,7 @@ function peerSide(
 
 async function withWorkload<T>(
   one: BenchCase,
-  { device, peer, batch, torchCompile }: ModelBenchOptions,
+  { device, peer, batch }: ModelBenchOptions,
   body: (work: Workload, opened: { loss: number } | undefined) => Promise<T>,
 ): Promise<T> {
   const work = await createWorkload(one, device, batch)
@@ -145,7 +143,7 @@ async function withWorkload<T>(
     if (!peer) return await body(work, undefined)
     const inputs = await writePeerInputs(work)
     const opened = await peer
-      .ask<{ loss: number }>('open', { ...inputs.message, compile: torchCompile })
+      .ask<{ loss: number }>('open', inputs.message)
       .finally(() => inputs.remove())
     return await body(work, opened)
   } finally {

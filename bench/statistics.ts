@@ -41,7 +41,7 @@ export async function compare(
   blocks: number,
   blockSeconds: number,
 ): Promise<Comparison> {
-  // The first times compile, allocate and fill caches.
+  // The first times allocate and fill caches.
   await ours(1)
   await peer?.(1)
   const once = spread(await ours(2)).min

@@ -21,13 +21,14 @@ import { type TrainOptions, type TrainResult, train } from './train/train.js'
 
 const PRESET = 'tiny'
 /** Scenes drawn, as large as the preset takes them. */
-const TRAINING_SCENES = 8000
+const TRAINING_SCENES = 14_000
 const VALIDATION_SCENES = 500
 /** As many words as two cores can learn in two minutes. */
 const SCENES: Partial<SceneOptions> = {
   shapes: ['circle', 'square', 'triangle', 'star'],
+  colours: ['red', 'yellow', 'green', 'blue', 'white'],
   maxCount: { small: 2, large: 2 },
-  twoGroups: 0.6,
+  twoGroups: 0.5,
 }
 /** Of all training, seconds. */
 const MAX_SECONDS = 120

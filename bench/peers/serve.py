@@ -2,7 +2,7 @@
 
   {"cmd": "hello", "threads": n}                     -> {"torch": version, "python": version, "threads": n}
   {"cmd": "open", "file": safetensors with weights and inputs, "model", "vocabulary", "frozen", "cached", "captions",
-   "indices", "optimizer", "compile"}                -> {"loss": of the first batch, without dropout, "parameters": n}
+   "indices", "optimizer"}                           -> {"loss": of the first batch, without dropout, "parameters": n}
   {"cmd": "train", "steps": n}                       -> {"ms": [of each step]}
   {"cmd": "caption", "batch", "beams", "tokens", "calls"} -> {"ms": [of each call], "ids": of the last call}
 """
@@ -41,7 +41,7 @@ def padded(captions):
 
 
 class Session:
-    def open(self, file, model, vocabulary, frozen, cached, captions, indices, optimizer, compile):
+    def open(self, file, model, vocabulary, frozen, cached, captions, indices, optimizer):
         tensors = read_safetensors(file)
         self.model = Captioner(model, vocabulary)
         weights = {k: v for k, v in tensors.items() if k.startswith(("encoder.", "decoder."))}
@@ -66,8 +66,6 @@ class Session:
         with torch.no_grad():
             loss = float(self.loss(*self.batches[0]))
         decoder.dropout, decoder.attention_dropout = with_dropout
-        if compile:
-            self.loss = torch.compile(self.loss, dynamic=True)
         return {"loss": loss, "parameters": parameters}
 
     def make_optimizer(self):

@@ -15,7 +15,7 @@ export const presets: Readonly<Record<PresetName, PartialConfig>> = {
     model: {
       image: { size: 64 },
       encoder: { name: 'tiny' },
-      decoder: { dim: 128, layers: 4, heads: 4, feedForward: 256, dropout: 0 },
+      decoder: { dim: 96, layers: 4, heads: 4, feedForward: 192, dropout: 0 },
     },
     tokenizer: { kind: 'word', minCount: 1 },
     data: { captionsPerImage: 2 },
