@@ -47,11 +47,11 @@ test('the vocabulary and config keys count', async (t) => {
   const [small, wide, deep] = await Promise.all([
     inspect('tiny', '--vocabulary=100'),
     inspect('tiny', '--vocabulary=101'),
-    inspect('tiny', '--vocabulary', '100', '--model.decoder.layers', '3'),
+    inspect('tiny', '--vocabulary', '100', '--model.decoder.layers', '5'),
   ])
   t.is(small.vocabulary, 100)
-  t.is(wide.total - small.total, 128 + 1, 'a row of the embedding and a bias')
-  t.is(wide.flopsPerToken - small.flopsPerToken, 2 * 128)
+  t.is(wide.total - small.total, 96 + 1, 'a row of the embedding and a bias')
+  t.is(wide.flopsPerToken - small.flopsPerToken, 2 * 96)
   const layer = small.layers.find(({ name }: Layer) => name === 'decoder.layers.1')
   t.is(deep.total - small.total, layer.parameters)
   t.is(deep.flopsPerToken - small.flopsPerToken, layer.flopsPerToken)
