@@ -32,6 +32,8 @@ export function configOf({ preset, cached }: BenchCase, batchSize?: number) {
     preset,
     overrides: {
       'data.path': '.',
+      // The peer takes all captions of an image in a step, and so must we.
+      'data.captionsPerImage': 'all',
       ...(cached ? { cacheFeatures: true } : {}),
       ...(batchSize === undefined ? {} : { batchSize }),
     },

@@ -1,6 +1,7 @@
 /** Samples as large as training has them: photographs at 224 pixels, 32 pictures with five captions of twelve words. */
-import type { OpName } from '../ts/ops/registry.js'
+
 import type { Sample, SampleInput } from '../tests/ops/samples.js'
+import type { OpName } from '../ts/ops/registry.js'
 
 const of = (...shape: number[]): SampleInput => ({ shape })
 const images = 32

@@ -74,8 +74,8 @@ async function benchModels(
     device,
     peer,
     batch: flags.batch ?? (flags.quick ? 8 : undefined),
-    blocks: flags.quick ? 3 : 7,
-    blockSeconds: flags.quick ? 0.7 : 5,
+    blocks: flags.quick ? 3 : 5,
+    blockSeconds: flags.quick ? 0.7 : 2,
   }
   const rows: Row[] = []
   try {

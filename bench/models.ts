@@ -1,12 +1,13 @@
 /** Training and captioning of the presets, beside PyTorch where it is there: one record and one table row a case. */
+
+import { three } from '../ts/cli/format.js'
 import { dropFolds, type FoldCache } from '../ts/models/mode.js'
 import type { Device } from '../ts/native.js'
-import { three } from '../ts/cli/format.js'
 import { type BenchCase, caseName } from './cases.js'
 import type { Peer } from './peer.js'
 import { writePeerInputs } from './peer-inputs.js'
 import type { Report } from './report.js'
-import { compare, type Comparison, type Spread } from './statistics.js'
+import { type Comparison, compare, type Spread } from './statistics.js'
 import {
   captionPictures,
   createWorkload,

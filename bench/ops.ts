@@ -1,5 +1,5 @@
 /** Milliseconds of every op of the registry: over the samples that its tests use, and over a few large ones. */
-import { samples, type Sample, type SampleInput } from '../tests/ops/samples.js'
+import { type Sample, type SampleInput, samples } from '../tests/ops/samples.js'
 import { three } from '../ts/cli/format.js'
 import { type Device, synchronize } from '../ts/native.js'
 import type { OpInputs } from '../ts/ops/define-op.js'

@@ -2,9 +2,10 @@
  * Our side of a case: the model on the device with made-up data, ready to train or caption through the library's own
  * steps. How the other side comes to the same numbers is peer-inputs.ts.
  */
+
+import { uploadCaptions } from '../ts/data/batches.js'
 import type { CaptionedImage } from '../ts/data/dataset.js'
 import type { FeatureCache } from '../ts/data/feature-cache.js'
-import { uploadCaptions } from '../ts/data/batches.js'
 import { captionMemory, encodePixels } from '../ts/models/inference.js'
 import { dropFolds, type FoldCache, trainingMode } from '../ts/models/mode.js'
 import { buildModel, frozenStages } from '../ts/models/model.js'

@@ -10,38 +10,38 @@ namespace cpu {
 namespace {
 
 // One line a kernel. A backend without a kernel does not load.
-#define FOR_EACH_KERNEL(KERNEL)          \
-  KERNEL(fill)                           \
-  KERNEL(copy)                           \
-  KERNEL(add)                            \
-  KERNEL(accumulate)                     \
-  KERNEL(multiply)                       \
-  KERNEL(normalize_image)                \
-  KERNEL(convolution)                    \
-  KERNEL(convolution_backward)           \
-  KERNEL(convolution_batch_norm)         \
-  KERNEL(convolution_batch_norm_backward)\
-  KERNEL(fold_batch_norm)                \
-  KERNEL(max_pool)                       \
-  KERNEL(max_pool_backward)              \
-  KERNEL(average_pool)                   \
-  KERNEL(average_pool_backward)          \
-  KERNEL(linear)                         \
-  KERNEL(linear_backward)                \
-  KERNEL(layer_norm)                     \
-  KERNEL(layer_norm_backward)            \
-  KERNEL(rms_norm)                       \
-  KERNEL(rms_norm_backward)              \
-  KERNEL(embedding)                      \
-  KERNEL(embedding_backward)             \
-  KERNEL(dropout)                        \
-  KERNEL(attention)                      \
-  KERNEL(attention_backward)             \
-  KERNEL(attend_cache)                   \
-  KERNEL(linear_cross_entropy)           \
-  KERNEL(gradient_norm)                  \
-  KERNEL(advance_step)                   \
-  KERNEL(adamw)                          \
+#define FOR_EACH_KERNEL(KERNEL)           \
+  KERNEL(fill)                            \
+  KERNEL(copy)                            \
+  KERNEL(add)                             \
+  KERNEL(accumulate)                      \
+  KERNEL(multiply)                        \
+  KERNEL(normalize_image)                 \
+  KERNEL(convolution)                     \
+  KERNEL(convolution_backward)            \
+  KERNEL(convolution_batch_norm)          \
+  KERNEL(convolution_batch_norm_backward) \
+  KERNEL(fold_batch_norm)                 \
+  KERNEL(max_pool)                        \
+  KERNEL(max_pool_backward)               \
+  KERNEL(average_pool)                    \
+  KERNEL(average_pool_backward)           \
+  KERNEL(linear)                          \
+  KERNEL(linear_backward)                 \
+  KERNEL(layer_norm)                      \
+  KERNEL(layer_norm_backward)             \
+  KERNEL(rms_norm)                        \
+  KERNEL(rms_norm_backward)               \
+  KERNEL(embedding)                       \
+  KERNEL(embedding_backward)              \
+  KERNEL(dropout)                         \
+  KERNEL(attention)                       \
+  KERNEL(attention_backward)              \
+  KERNEL(attend_cache)                    \
+  KERNEL(linear_cross_entropy)            \
+  KERNEL(gradient_norm)                   \
+  KERNEL(advance_step)                    \
+  KERNEL(adamw)                           \
   KERNEL(beam_step)
 
 // layer_norm -> layerNorm
@@ -96,9 +96,9 @@ Napi::Value view(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     Tensor tensor = tensor_from(info, 1, 2);
     tensor.row_stride = info[4].As<Napi::Number>().Int64Value();
-    return Napi::Number::New(info.Env(),
-                             session_of(info).tensors.view(number(info, 0), tensor,
-                                                           info[3].As<Napi::Number>().Int64Value()));
+    return Napi::Number::New(
+        info.Env(), session_of(info).tensors.view(number(info, 0), tensor,
+                                                  info[3].As<Napi::Number>().Int64Value()));
   });
 }
 
@@ -128,7 +128,8 @@ Napi::Value write(const Napi::CallbackInfo& info) {
   });
 }
 
-// A reply from the device's thread to JavaScript: bytes read, or the first error of the work before it.
+// A reply from the device's thread to JavaScript: bytes read, or the first error of the work before
+// it.
 struct Reply {
   Napi::Promise::Deferred deferred;
   std::vector<uint8_t> bytes;
@@ -152,7 +153,8 @@ void settle(Napi::Env env, Reply& reply) {
   }
 }
 
-// read(handle) -> Promise<ArrayBuffer>; handle 0 reads nothing and only waits for the work before it
+// read(handle) -> Promise<ArrayBuffer>; handle 0 reads nothing and only waits for the work before
+// it
 Napi::Value read(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     Session& session = session_of(info);
@@ -233,8 +235,8 @@ Napi::Value open(const Napi::CallbackInfo& info) {
     auto device = Napi::Object::New(env);
     device["name"] = session->device->name();
     device["description"] = session->device->description();
-    device["session"] =
-        Napi::External<Session>::New(env, session, [](Napi::Env, Session* opened) { delete opened; });
+    device["session"] = Napi::External<Session>::New(
+        env, session, [](Napi::Env, Session* opened) { delete opened; });
     const auto method = [&](const char* key, Napi::Value (*function)(const Napi::CallbackInfo&)) {
       device[key] = Napi::Function::New(env, function, key, session);
     };
@@ -248,9 +250,9 @@ Napi::Value open(const Napi::CallbackInfo& info) {
     method("setProfiling", set_profiling);
     method("timings", timings);
     auto kernels = Napi::Object::New(env);
-#define KERNEL(kernel)                                                \
-  session->bound.push_back({session, #kernel});                       \
-  kernels[camel_case(#kernel)] =                                      \
+#define KERNEL(kernel)                          \
+  session->bound.push_back({session, #kernel}); \
+  kernels[camel_case(#kernel)] =                \
       Napi::Function::New(env, queue_kernel<&cpu::kernel>, #kernel, &session->bound.back());
     FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL

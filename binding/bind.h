@@ -1,5 +1,6 @@
-// From a C++ kernel signature to a Node-API function, derived once: each parameter of the kernel is read from the
-// call's argument of the same position, and the call is queued. C++ errors become the JavaScript classes of their code.
+// From a C++ kernel signature to a Node-API function, derived once: each parameter of the kernel is
+// read from the call's argument of the same position, and the call is queued. C++ errors become the
+// JavaScript classes of their code.
 #pragma once
 #include <napi.h>
 
@@ -43,8 +44,8 @@ struct Instance {
 inline Napi::Error to_js_error(Napi::Env env, const std::string& code, const std::string& message) {
   auto* instance = env.GetInstanceData<Instance>();
   if (!instance || instance->make_error.IsEmpty()) return Napi::Error::New(env, message);
-  const Napi::Value error = instance->make_error.Call(
-      {Napi::String::New(env, code), Napi::String::New(env, message)});
+  const Napi::Value error =
+      instance->make_error.Call({Napi::String::New(env, code), Napi::String::New(env, message)});
   return Napi::Error(env, error);
 }
 

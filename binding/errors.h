@@ -1,4 +1,5 @@
-// The exceptions that kernels and backends throw; bind.h turns each into the JavaScript class with the same code.
+// The exceptions that kernels and backends throw; bind.h turns each into the JavaScript class with
+// the same code.
 #pragma once
 #include <stdexcept>
 #include <string>

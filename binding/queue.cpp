@@ -70,9 +70,9 @@ void Queue::loop() {
       error_ = std::make_exception_ptr(OutOfMemoryError(
           std::string("out of memory in ") + command.name + ". Use a smaller batch size"));
     } catch (const std::exception& error) {
-      error_ = std::make_exception_ptr(
-          InternalError(std::string(command.name) + ": " + error.what() +
-                        ". This is a bug in captioneer: please report it"));
+      error_ =
+          std::make_exception_ptr(InternalError(std::string(command.name) + ": " + error.what() +
+                                                ". This is a bug in captioneer: please report it"));
     }
     if (profiling) {
       const auto spent = std::chrono::steady_clock::now() - start;

@@ -1,5 +1,6 @@
 // The one native thread that runs a device's work in the order in which JavaScript asked for it.
-// It keeps the first error until somebody waits, counts and times commands when asked, and knows no kernels.
+// It keeps the first error until somebody waits, counts and times commands when asked, and knows no
+// kernels.
 #pragma once
 #include <condition_variable>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// What a kernel sees of a tensor: address, element type, sizes. Ownership stays with tensor_table.h.
+// What a kernel sees of a tensor: address, element type, sizes. Ownership stays with
+// tensor_table.h.
 #pragma once
 #include <cstdint>
 
@@ -19,8 +20,8 @@ inline int bytes_of(Dtype dtype) {
 
 constexpr int kMaxRank = 5;
 
-// Row-major. Only the step between rows of the last axis may exceed the row's length (a view of some columns).
-// An absent optional tensor has no data.
+// Row-major. Only the step between rows of the last axis may exceed the row's length (a view of
+// some columns). An absent optional tensor has no data.
 struct Tensor {
   void* data = nullptr;
   Dtype dtype = Dtype::float32;

@@ -1,4 +1,5 @@
-// The CPU as a device: memory from the heap, kept for reuse by size; kernels run on the queue's thread with OpenMP.
+// The CPU as a device: memory from the heap, kept for reuse by size; kernels run on the queue's
+// thread with OpenMP.
 #include "../binding/device.h"
 
 #include <omp.h>
@@ -19,7 +20,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 
-// Sizes are rounded up to eight steps per power of two, so that a freed block fits the next request of about its size.
+// Sizes are rounded up to eight steps per power of two, so that a freed block fits the next request
+// of about its size.
 size_t rounded(size_t bytes) {
   size_t step = kAlignment;
   while (step * 16 <= bytes) step *= 2;
@@ -42,9 +44,10 @@ int quota_cpus() {
   return file >> quota >> period ? static_cast<int>(std::ceil(quota / period)) : 1 << 20;
 }
 
-// Gives each thread a core of its own. Left to itself the system wakes a helper on the core of the thread that wakes
-// it, where the two take turns: two threads were then as slow as one (docs/numbers.md). JavaScript's and sharp's
-// threads stay free to run anywhere. CAPTIONEER_PIN=0 switches it off.
+// Gives each thread a core of its own. Left to itself the system wakes a helper on the core of the
+// thread that wakes it, where the two take turns: two threads were then as slow as one
+// (docs/numbers.md). JavaScript's and sharp's threads stay free to run anywhere. CAPTIONEER_PIN=0
+// switches it off.
 void pin_threads() {
   const std::vector<int> cpus = allowed_cpus();
   const char* wish = std::getenv("CAPTIONEER_PIN");
@@ -126,7 +129,8 @@ class CpuDevice : public Device {
 
   size_t reserved_bytes() const override { return reserved_; }
   size_t total_bytes() const override {
-    return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) *
+           static_cast<size_t>(sysconf(_SC_PAGESIZE));
   }
   size_t available_bytes() const override {
     std::ifstream file("/proc/meminfo");

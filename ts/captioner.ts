@@ -2,8 +2,9 @@
  * Image bytes to caption: a model loaded once, captioning many. Decoding of images is data/image.ts, the model
  * models/, the search decoding/.
  */
-import { loadImages } from './data/image-loader.js'
+
 import { decodeImage, type ImageInput } from './data/image.js'
+import { loadImages } from './data/image-loader.js'
 import type { CaptionOptions } from './decoding/options.js'
 import { argumentError, DisposedError, type ImageError } from './errors.js'
 import { captionMemory, encodePixels, loadParams, releaseParams } from './models/inference.js'

@@ -27,7 +27,7 @@ export type { EvaluateProgress } from './evaluate/measure.js'
 export { type CaptionItem, type ImageScores, type Scores, scoreCaptions } from './evaluate/score.js'
 /** Layers: a spec (what it learns) and a forward over ops, each. */
 export * as nn from './models/layers.js'
-export { type Mode, inferenceMode, trainingMode } from './models/mode.js'
+export { inferenceMode, type Mode, trainingMode } from './models/mode.js'
 export {
   countParameters,
   type Init,

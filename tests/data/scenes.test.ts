@@ -11,8 +11,8 @@ import { renderScene, renderScenePng, sceneToSvg } from '../../ts/data/scenes/re
 import {
   BACKGROUNDS,
   COLOURS,
-  generateScene,
   type Group,
+  generateScene,
   opposite,
   type Scene,
   sceneKey,

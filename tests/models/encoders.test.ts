@@ -1,7 +1,7 @@
 /** Encoders against PyTorch: maps in inference; maps, gradients and running statistics in training; parameter counts. */
 import test from 'ava'
-import { buildEncoder } from '../../ts/models/model.js'
 import { dropFolds, type FoldCache, inferenceMode, trainingMode } from '../../ts/models/mode.js'
+import { buildEncoder } from '../../ts/models/model.js'
 import { countParameters, namedSpecs, namedTensors } from '../../ts/models/params.js'
 import { openDevice, synchronize } from '../../ts/native.js'
 import { normalizeImage } from '../../ts/ops/normalize-image.js'
@@ -9,7 +9,7 @@ import { weightedSum } from '../../ts/ops/weighted-sum.js'
 import { differentiate } from '../../ts/tape.js'
 import { memory, scope, sizeOf, type Tensor, tensor, tensorsIn } from '../../ts/tensor.js'
 import { pixels, unit } from '../fixtures/filler.js'
-import { filled, readFixture, relative, sameTensor, sameTensors, type Summary } from './parity.js'
+import { filled, readFixture, relative, type Summary, sameTensor, sameTensors } from './parity.js'
 
 interface Case {
   readonly name: 'tiny' | 'resnet18' | 'mobilenet_v2'

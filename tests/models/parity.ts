@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
-import { type ParamsOf, materialize } from '../../ts/models/params.js'
+import { materialize, type ParamsOf } from '../../ts/models/params.js'
 import { type Device, packageRoot } from '../../ts/native.js'
 import { type Tensor, tensor } from '../../ts/tensor.js'
 import { projection, weight } from '../fixtures/filler.js'

@@ -2,8 +2,7 @@
 import test from 'ava'
 import { packCaptions } from '../../ts/data/batches.js'
 import { normalizedPixels } from '../../ts/models/inference.js'
-import { buildModel } from '../../ts/models/model.js'
-import { modelSpecs } from '../../ts/models/model.js'
+import { buildModel, modelSpecs } from '../../ts/models/model.js'
 import { openDevice } from '../../ts/native.js'
 import { scope, tensorsIn } from '../../ts/tensor.js'
 import { specialIds } from '../../ts/tokenizer/tokenizer.js'
@@ -12,7 +11,7 @@ import { freshState } from '../../ts/train/run-state.js'
 import { queueStep, type StepParts } from '../../ts/train/step.js'
 import { createWeights } from '../../ts/train/weights.js'
 import { pixels, weight } from '../fixtures/filler.js'
-import { readFixture, sameNumber, sameTensors, type Summary } from './parity.js'
+import { readFixture, type Summary, sameNumber, sameTensors } from './parity.js'
 
 interface Fixture {
   readonly decoder: Readonly<Record<string, unknown>>

@@ -3,8 +3,8 @@ import test from 'ava'
 import { packCaptions, uploadCaptions } from '../../ts/data/batches.js'
 import {
   type TransformerConfig,
-  transformerDecoder,
   type TransformerParams,
+  transformerDecoder,
   transformerSpec,
 } from '../../ts/models/decoders/transformer.js'
 import { trainingMode } from '../../ts/models/mode.js'
@@ -14,7 +14,7 @@ import { differentiate } from '../../ts/tape.js'
 import { memory as memoryOf, scope, type Tensor, tensor, tensorsIn } from '../../ts/tensor.js'
 import { specialIds } from '../../ts/tokenizer/tokenizer.js'
 import { unit } from '../fixtures/filler.js'
-import { filled, readFixture, sameNumber, sameTensors, type Summary } from './parity.js'
+import { filled, readFixture, type Summary, sameNumber, sameTensors } from './parity.js'
 
 interface Case {
   readonly config: Omit<TransformerConfig, 'dropout' | 'attentionDropout'>

@@ -1,7 +1,7 @@
 /** `captioneer caption`: pictures to captions. Finding the pictures is image-paths.ts, captioning captioner.ts. */
 import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
-import type { CaptionResult, Captioner } from '../captioner.js'
+import type { Captioner, CaptionResult } from '../captioner.js'
 import type { ImageInput } from '../data/image.js'
 import type { DeviceName } from '../native.js'
 import { exitCodes } from './failure.js'

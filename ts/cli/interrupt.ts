@@ -1,6 +1,7 @@
 /** Ctrl-C: the first asks the work to stop in good order, a second one ends the process at once. */
-import { note } from './terminal.js'
+
 import { exitCodes } from './failure.js'
+import { note } from './terminal.js'
 
 /** npm passes a Ctrl-C on that the terminal has sent already: two this near each other are one. */
 const SAME_SIGNAL_MS = 500

@@ -1,6 +1,6 @@
 /** Corpus BLEU-1..4 as coco-caption computes it: closest reference length, no smoothing. Takes tokens. */
 
-import { MAX_ORDER, type TokenizedImage, ngramCounts } from './ngrams.js'
+import { MAX_ORDER, ngramCounts, type TokenizedImage } from './ngrams.js'
 
 /** What BLEU is made of; counts of several images add up to the counts of the corpus. */
 export interface BleuCounts {

@@ -1,6 +1,6 @@
 /** CIDEr-D as coco-caption's scorer computes it (tf-idf of 1- to 4-grams, no stemming). Takes tokens. */
 
-import { MAX_ORDER, type NgramCounts, type TokenizedImage, ngramCounts } from './ngrams.js'
+import { MAX_ORDER, type NgramCounts, ngramCounts, type TokenizedImage } from './ngrams.js'
 
 /** Standard deviation of the length penalty, in bigrams. */
 const SIGMA = 6

@@ -21,7 +21,7 @@ import { loadParams, releaseParams } from '../models/inference.js'
 import { readModelFolder } from '../models/model-folder.js'
 import { type DeviceName, openDevice } from '../native.js'
 import { type Evaluation, judge } from './judge.js'
-import { type EvaluateProgress, measure, type Measured } from './measure.js'
+import { type EvaluateProgress, type Measured, measure } from './measure.js'
 import { splitSettings } from './run-split.js'
 
 export interface EvaluateOptions {

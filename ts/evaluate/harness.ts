@@ -10,7 +10,7 @@ import {
 } from '../data/batches.js'
 import type { CaptionedImage } from '../data/dataset.js'
 import type { CaptionOptions } from '../decoding/options.js'
-import { captionMemory, type CaptionText } from '../models/inference.js'
+import { type CaptionText, captionMemory } from '../models/inference.js'
 import { dropFolds, type FoldCache, inferenceMode } from '../models/mode.js'
 import type { CaptionModel, ModelParams } from '../models/model.js'
 import type { GenerationConfig } from '../models/model-folder.js'

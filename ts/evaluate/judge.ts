@@ -6,7 +6,7 @@ import { bootstrapInterval, corpusBleu, type Interval } from './bootstrap.js'
 import { captionFloors } from './floors.js'
 import { lossInterval, pairedInterval, shareInterval } from './intervals.js'
 import type { Measured } from './measure.js'
-import { type CaptionItem, scoreCaptions, type Scores } from './score.js'
+import { type CaptionItem, type Scores, scoreCaptions } from './score.js'
 
 /** Scores of captions that come from no model; units as in Evaluation. */
 export interface FloorScores {

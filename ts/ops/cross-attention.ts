@@ -1,5 +1,6 @@
 /** Attention of packed rows of queries to the keys of the image that each row belongs to. */
 import { argumentError, ShapeError, shapeText } from '../errors.js'
+import { empty } from '../tensor.js'
 import {
   checkCount,
   checkDropout,
@@ -7,7 +8,6 @@ import {
   checkOffsets,
   columnParts,
 } from './attention-inputs.js'
-import { empty } from '../tensor.js'
 import { axes, defineOp } from './define-op.js'
 
 export interface CrossAttentionOptions {

@@ -1,5 +1,5 @@
 /** Curves over the steps of a run, from the rows of history.jsonl. uPlot draws them; how is in draw-curves.ts. */
-import { html, type Html } from './page.js'
+import { type Html, html } from './page.js'
 
 /** Points that a curve keeps; of a longer one, neighbours are averaged. */
 const MOST_POINTS = 600

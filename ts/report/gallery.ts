@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import type { EvaluateResult } from '../evaluate/evaluate.js'
 import type { Prediction } from '../evaluate/judge.js'
 import { shuffled } from '../random.js'
-import { html, type Html } from './page.js'
+import { type Html, html } from './page.js'
 
 const RANDOM = 8
 const EACH_END = 8

@@ -6,7 +6,7 @@ import { version } from '../version.js'
 import { chartsOf, curvesSection } from './curves.js'
 import { drawCurves } from './draw-curves.js'
 import { gallery, type PictureOf } from './gallery.js'
-import { factTable, html, type Html, renderPage } from './page.js'
+import { factTable, type Html, html, renderPage } from './page.js'
 import { imageUse, scoreTable, tiles } from './scores.js'
 import { style } from './style.js'
 

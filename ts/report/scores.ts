@@ -1,7 +1,8 @@
 /** An evaluation on a report's page: the figures in large, whether the image is used, and every score beside its floors. */
-import type { EvaluateResult } from '../evaluate/evaluate.js'
+
 import type { Interval } from '../evaluate/bootstrap.js'
-import { factTable, html, type Html } from './page.js'
+import type { EvaluateResult } from '../evaluate/evaluate.js'
+import { factTable, type Html, html } from './page.js'
 
 /** Nats per token by which the text-only model must be worse, and the wrong image not better, for the image to be used. */
 const LEAST_GAIN = 0.15

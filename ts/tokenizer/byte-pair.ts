@@ -11,14 +11,6 @@ import { byteCharacters, tokenBytes } from './byte-alphabet.js'
 import { type Merge, pieceMerger } from './byte-pair-merging.js'
 import { learnMerges } from './byte-pair-training.js'
 import {
-  checked,
-  readModel,
-  readVocabulary,
-  tokenizerFile,
-  unexpectedValue,
-  vocabularyObject,
-} from './tokenizer-file.js'
-import {
   requireAtLeast,
   specialIds,
   specialTokens,
@@ -26,6 +18,14 @@ import {
   textTokens,
   tokenAt,
 } from './tokenizer.js'
+import {
+  checked,
+  readModel,
+  readVocabulary,
+  tokenizerFile,
+  unexpectedValue,
+  vocabularyObject,
+} from './tokenizer-file.js'
 
 // GPT-2's split. Letters never share a piece with punctuation, so no merge can spell a special token.
 // White_Space, not \s: JavaScript's \s has U+FEFF and lacks U+0085, unlike Hugging Face's.

@@ -14,13 +14,6 @@ import {
   wordPattern,
 } from './normalize.js'
 import {
-  readModel,
-  readVocabulary,
-  tokenizerFile,
-  unexpectedValue,
-  vocabularyObject,
-} from './tokenizer-file.js'
-import {
   requireAtLeast,
   specialIds,
   specialTokens,
@@ -28,6 +21,13 @@ import {
   textTokens,
   tokenAt,
 } from './tokenizer.js'
+import {
+  readModel,
+  readVocabulary,
+  tokenizerFile,
+  unexpectedValue,
+  vocabularyObject,
+} from './tokenizer-file.js'
 
 export interface WordTrainingOptions extends WordOptions {
   /** Words seen fewer times are left to unk. Default 1: every word is kept. */

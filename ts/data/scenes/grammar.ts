@@ -5,7 +5,7 @@
  * scenes fits a held-out one (see sceneSplit).
  */
 import { argumentError } from '../../errors.js'
-import { type Random, inRandomOrder } from './random.js'
+import { inRandomOrder, type Random } from './random.js'
 import { type Background, type Group, opposite, type Relation, type Scene } from './scene.js'
 
 const PLACE: Readonly<Record<Background, string>> = {
