@@ -49,7 +49,7 @@ const wrong: [words: readonly string[], message: RegExp][] = [
   [['train', '--data', 'd', '--config', 'no.yaml'], /reading no\.yaml: no such file/],
   [['inspect', 'tinny'], /neither a preset .* nor a model folder; did you mean tiny\?/],
   [['inspect', 'tiny', '--vocabulary', '1'], /--vocabulary.*an integer from 5/],
-  [['inspect', 'tiny', '--model.decoder.heads=7'], /a divisor of model\.decoder\.dim \(128\)/],
+  [['inspect', 'tiny', '--model.decoder.heads=7'], /a divisor of model\.decoder\.dim \(96\)/],
   [['inspect', 'package.json', '--vocabulary', '9'], /settings of its own/],
   [['doctor', '--jsn'], /unknown option '--jsn'.*--json/],
   [['demo', '--max-seconds', 'soon'], /--max-seconds.*a number from 1/],

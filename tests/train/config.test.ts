@@ -56,7 +56,7 @@ test('later sources win: defaults, preset, file, overrides, flags', async (t) =>
     data: { path: '123', seed: 4, captionsPerImage: 'all' },
     optimizer: { learningRate: 1e-4, beta1: 0.5, labelSmoothing: 0 },
     earlyStopping: { patience: 2 },
-    model: { decoder: { dim: 128 } },
+    model: { decoder: { dim: 96 } },
   })
   const other = resolveConfig({ preset: 'resnet18-transformer', file })
   t.is(other.model.encoder.name, 'resnet18', 'a preset given beside a file replaces its preset')
@@ -97,7 +97,7 @@ test('a config cannot be changed', (t) => {
 })
 
 test('resolveModel needs no data', (t) => {
-  t.is(resolveModel({ preset: 'tiny' }).decoder.dim, 128)
+  t.is(resolveModel({ preset: 'tiny' }).decoder.dim, 96)
   t.is(resolveModel({ flags: { 'model.decoder.layers': '7' } }).decoder.layers, 7)
 })
 
