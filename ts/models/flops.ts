@@ -2,7 +2,8 @@
  * Operations of a model, counted where they happen: the model's own forward runs on a device that computes nothing
  * and counts the products of convolutions and linear layers. Parameters are counted in params.ts.
  */
-import type { Device, Kernels } from '../native.js'
+import type { Kernels } from '../kernels.js'
+import type { Device } from '../native.js'
 import { empty, scope, type Tensor } from '../tensor.js'
 import { dropFolds, type FoldCache, inferenceMode } from './mode.js'
 import type { CaptionModel, ModelParams } from './model.js'

@@ -1,5 +1,5 @@
 /** The layers that several models share: each a spec (what it learns) and a forward over ops. */
-import type { Activation } from '../native.js'
+import type { Activation } from '../kernels.js'
 import { convolution } from '../ops/convolution.js'
 import { convolutionBatchNorm } from '../ops/convolution-batch-norm.js'
 import { dropout } from '../ops/dropout.js'

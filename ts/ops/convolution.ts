@@ -1,6 +1,6 @@
 /** Two-dimensional convolution with bias, residual and activation; and the shape rule of all convolutions. */
 import { ArgumentError, ShapeError, shapeText } from '../errors.js'
-import { type Activation, activations } from '../native.js'
+import { type Activation, activations } from '../kernels.js'
 import { activeTape } from '../tape.js'
 import type { Tensor } from '../tensor.js'
 import { axes, defineOp, expectShape } from './define-op.js'

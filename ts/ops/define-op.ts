@@ -4,7 +4,8 @@
  * registry.ts.
  */
 import { DtypeError, ShapeError, shapeText } from '../errors.js'
-import type { Device, Kernels } from '../native.js'
+import type { Kernels } from '../kernels.js'
+import type { Device } from '../native.js'
 import { activeTape } from '../tape.js'
 import { type Dtype, empty, scope, type Tensor } from '../tensor.js'
 

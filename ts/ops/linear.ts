@@ -1,6 +1,6 @@
 /** Linear layer with bias, activation and residual. */
 import { argumentError, ShapeError, shapeText } from '../errors.js'
-import { type Activation, activations } from '../native.js'
+import { type Activation, activations } from '../kernels.js'
 import type { Tensor } from '../tensor.js'
 import { axes, defineOp, expectShape } from './define-op.js'
 

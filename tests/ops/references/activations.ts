@@ -1,5 +1,5 @@
 /** Activations in float64. */
-import type { Activation } from '../../../ts/native.js'
+import type { Activation } from '../../../ts/kernels.js'
 
 export const activate: Readonly<Record<Activation, (z: number) => number>> = {
   none: (z) => z,

@@ -1,5 +1,7 @@
 /** Convolutions, their normalisation, pooling and image normalisation, in float64 and as plainly as possible. */
+import type { Activation } from '../../../ts/kernels.js'
 import { type Array64, given, type ReferenceInputs } from '../references.js'
+import { activate } from './activations.js'
 
 type Sides = readonly [top: number, left: number, bottom: number, right: number]
 
@@ -7,27 +9,8 @@ interface Options {
   stride?: number
   padding: number | 'same' | Sides
   groups?: number
-  activation?: string
+  activation?: Activation
   epsilon?: number
-}
-
-const activate: Readonly<Record<string, (z: number) => number>> = {
-  none: (z) => z,
-  relu: (z) => Math.max(z, 0),
-  relu6: (z) => Math.min(Math.max(z, 0), 6),
-  gelu: (z) => 0.5 * z * (1 + erf(z / Math.SQRT2)),
-  silu: (z) => z / (1 + Math.exp(-z)),
-}
-
-/** The power series; exact enough for the values of the samples. */
-function erf(x: number): number {
-  let term = x
-  let sum = x
-  for (let n = 1; n < 200; n++) {
-    term *= (-x * x) / n
-    sum += term / (2 * n + 1)
-  }
-  return (2 / Math.sqrt(Math.PI)) * sum
 }
 
 /** TensorFlow's rule, from its documentation: ceil(size / stride) outputs, the smaller half of the zeros first. */

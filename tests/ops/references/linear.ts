@@ -1,5 +1,5 @@
 /** Linear layers, norms, embedding, dropout and the losses, in float64 and as plainly as possible. */
-import type { Activation } from '../../../ts/native.js'
+import type { Activation } from '../../../ts/kernels.js'
 import { type Array64, given, type ReferenceInputs } from '../references.js'
 import { activate } from './activations.js'
 import { dropoutFactor } from './philox.js'

@@ -3,7 +3,7 @@
  * after Xiong et al. 2020, arXiv:2002.04745). Keys are those of PyTorch's nn.TransformerDecoderLayer.
  * Training takes captions packed one after another, so no padding is computed; decoding keeps keys and values.
  */
-import type { Activation } from '../../native.js'
+import type { Activation } from '../../kernels.js'
 import { add } from '../../ops/add.js'
 import { crossAttention } from '../../ops/cross-attention.js'
 import { embedding } from '../../ops/embedding.js'
