@@ -6,6 +6,11 @@
 namespace cpu {
 #include "kernels.h"
 }
+#ifdef CAPTIONEER_CUDA
+namespace cuda {
+#include "kernels.h"
+}
+#endif
 
 namespace {
 
@@ -76,17 +81,64 @@ uint32_t number(const Napi::CallbackInfo& info, size_t i) {
 
 Session& session_of(const Napi::CallbackInfo& info) { return *static_cast<Session*>(info.Data()); }
 
+// Runs `make`, once more after all freed blocks went back to the system when it gives null.
+template <class Make>
+std::shared_ptr<Storage> storage_of(Session& session, Make make) {
+  std::shared_ptr<Storage> storage = make();
+  if (storage->data) return storage;
+  session.queue->wait_until_idle();
+  session.device->trim();
+  return make();
+}
+
+std::shared_ptr<Storage> own_storage(Session& session, const Tensor& tensor) {
+  const auto bytes = static_cast<size_t>(tensor.bytes());
+  return storage_of(session, [&] {
+    return std::make_shared<Storage>(session.device.get(), &session.use, bytes);
+  });
+}
+
+uint32_t handle_of(Session& session, const Tensor& tensor, std::shared_ptr<Storage> storage) {
+  return storage->data ? session.tensors.create(tensor, std::move(storage)) : 0;
+}
+
 // allocate(shape, dtype) -> handle, 0 when there is no memory left
 Napi::Value allocate(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     Session& session = session_of(info);
     const Tensor tensor = tensor_from(info, 0, 1);
-    uint32_t handle = session.tensors.create(tensor);
-    if (handle == 0) {
-      session.queue->wait_until_idle();
-      session.device->trim();
-      handle = session.tensors.create(tensor);
-    }
+    auto storage =
+        session.capturing
+            ? storage_of(session, [&] { return session.capturing->allocate(tensor.bytes()); })
+            : own_storage(session, tensor);
+    return Napi::Number::New(info.Env(), handle_of(session, tensor, std::move(storage)));
+  });
+}
+
+void queue_write(Session& session, const Tensor& tensor, const Napi::TypedArray& source) {
+  if (static_cast<int64_t>(source.ByteLength()) != tensor.bytes())
+    throw InternalError("write: " + std::to_string(source.ByteLength()) + " bytes into " +
+                        std::to_string(tensor.bytes()));
+  const auto* bytes =
+      static_cast<const uint8_t*>(source.ArrayBuffer().Data()) + source.ByteOffset();
+  Device* device = session.device.get();
+  session.queue->push(
+      {"write", [staged = device->stage(bytes, source.ByteLength()), tensor, device] {
+         device->send(tensor.data, staged, static_cast<size_t>(tensor.bytes()));
+       }});
+}
+
+// upload(shape, dtype, typedArray) -> handle of a tensor with these elements, 0 when there is no
+// memory left. In a recording it is a constant: written now, once, into memory of its own.
+Napi::Value upload(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Session& session = session_of(info);
+    const Tensor tensor = tensor_from(info, 0, 1);
+    auto storage = own_storage(session, tensor);
+    if (session.capturing && storage->data) session.capturing->keep(storage);
+    const uint32_t handle = handle_of(session, tensor, std::move(storage));
+    if (handle != 0)
+      queue_write(session, session.tensors.get(handle), info[2].As<Napi::TypedArray>());
     return Napi::Number::New(info.Env(), handle);
   });
 }
@@ -109,21 +161,22 @@ Napi::Value free_tensor(const Napi::CallbackInfo& info) {
   });
 }
 
+// Refuses what cannot be in a graph, also at the end of the recording: a rejected promise inside of
+// it would be noticed too late.
+void refuse_in_recording(Session& session, const std::string& message) {
+  if (!session.capturing) return;
+  session.capturing->refused = message;
+  throw ArgumentError(message);
+}
+
 // write(handle, typedArray): copies now, so the caller may change the array afterwards
 Napi::Value write(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     Session& session = session_of(info);
-    const Tensor tensor = session.tensors.get(number(info, 0));
-    const auto source = info[1].As<Napi::TypedArray>();
-    if (static_cast<int64_t>(source.ByteLength()) != tensor.bytes())
-      throw InternalError("write: " + std::to_string(source.ByteLength()) + " bytes into " +
-                          std::to_string(tensor.bytes()));
-    const auto* bytes =
-        static_cast<const uint8_t*>(source.ArrayBuffer().Data()) + source.ByteOffset();
-    auto staged = std::make_shared<std::vector<uint8_t>>(bytes, bytes + source.ByteLength());
-    session.queue->push({"write", [staged, tensor, device = session.device.get()] {
-                           device->copy_from_host(tensor.data, staged->data(), staged->size());
-                         }});
+    refuse_in_recording(session,
+                        "capture: a tensor was written from the host inside the step, which is "
+                        "recorded once. Make the tensor outside and write it before the replay");
+    queue_write(session, session.tensors.get(number(info, 0)), info[1].As<Napi::TypedArray>());
     return info.Env().Undefined();
   });
 }
@@ -158,29 +211,32 @@ void settle(Napi::Env env, Reply& reply) {
 Napi::Value read(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     Session& session = session_of(info);
+    refuse_in_recording(session,
+                        "capture: a tensor was read, or the device waited for, inside the step, "
+                        "where nothing has run yet. Return the tensor and read it after a replay");
     const Tensor tensor = session.tensors.get(number(info, 0));
     auto reply = std::make_shared<Reply>(Reply{Napi::Promise::Deferred::New(info.Env()), {}, {}});
     // One thread-safe function a reply keeps the process alive exactly until the reply has arrived.
     auto deliver = Napi::ThreadSafeFunction::New(
         info.Env(), Napi::Function::New(info.Env(), [](const Napi::CallbackInfo&) {}), "captioneer",
         0, 1);
+    const auto finish = [reply, deliver](std::exception_ptr error) {
+      reply->error = error;
+      deliver.BlockingCall([reply](Napi::Env env, Napi::Function) {
+        if (env != nullptr) settle(env, *reply);
+      });
+      Napi::ThreadSafeFunction(deliver).Release();
+    };
     session.queue->push(
         {"read",
-         [reply, tensor, deliver, device = session.device.get(), queue = session.queue.get()] {
-           reply->error = queue->take_error();
+         [reply, tensor, finish, device = session.device.get(), queue = session.queue.get()] {
+           if (const auto error = queue->take_error()) return finish(error);
            try {
-             if (!reply->error && tensor) {
-               reply->bytes.resize(static_cast<size_t>(tensor.bytes()));
-               device->copy_to_host(reply->bytes.data(), tensor.data, reply->bytes.size());
-             }
-             device->synchronize();
+             reply->bytes.resize(tensor ? static_cast<size_t>(tensor.bytes()) : 0);
+             device->read(reply->bytes.data(), tensor.data, reply->bytes.size(), finish);
            } catch (const std::exception&) {
-             reply->error = std::current_exception();
+             finish(std::current_exception());
            }
-           deliver.BlockingCall([reply](Napi::Env env, Napi::Function) {
-             if (env != nullptr) settle(env, *reply);
-           });
-           Napi::ThreadSafeFunction(deliver).Release();
          },
          true});
     return reply->deferred.Promise();
@@ -192,8 +248,8 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   const Session& session = session_of(info);
   auto facts = Napi::Object::New(info.Env());
   facts["liveTensors"] = static_cast<double>(session.tensors.live_tensors());
-  facts["liveBytes"] = static_cast<double>(session.tensors.live_bytes());
-  facts["peakBytes"] = static_cast<double>(session.tensors.peak_bytes());
+  facts["liveBytes"] = static_cast<double>(session.use.live);
+  facts["peakBytes"] = static_cast<double>(session.use.peak);
   facts["reservedBytes"] = static_cast<double>(session.device->reserved_bytes());
   facts["totalBytes"] = static_cast<double>(session.device->total_bytes());
   facts["availableBytes"] = static_cast<double>(session.device->available_bytes());
@@ -201,7 +257,8 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value reset_peak(const Napi::CallbackInfo& info) {
-  session_of(info).tensors.reset_peak();
+  MemoryUse& use = session_of(info).use;
+  use.peak = use.live;
   return info.Env().Undefined();
 }
 
@@ -222,16 +279,132 @@ Napi::Value timings(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// open("cpu") -> the device: its facts, its functions and, under `kernels`, its kernels
+Capture& capture_of(Session& session, uint32_t graph) {
+  const auto found = session.captures.find(graph);
+  if (found == session.captures.end()) throw DisposedError("capture: this graph was disposed");
+  return found->second;
+}
+
+// beginCapture(graph): from now on kernels are recorded instead of run. The recording shares the
+// memory of `graph`; 0: none.
+Napi::Value begin_capture(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Session& session = session_of(info);
+    refuse_in_recording(session,
+                        "capture: called inside a step that is being captured. Capture one step "
+                        "after the other");
+    const uint32_t shared = number(info, 0);
+    static uint64_t recordings = 0;
+    session.capturing = std::make_unique<Capture>(
+        ++recordings, shared != 0 ? capture_of(session, shared).pool()
+                                  : std::make_shared<Pool>(session.device.get(), &session.use));
+    return info.Env().Undefined();
+  });
+}
+
+// endCapture() -> graph. Nothing has run yet.
+Napi::Value end_capture(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Session& session = session_of(info);
+    const auto ended = std::move(session.capturing);
+    if (!ended) throw InternalError("endCapture: nothing is being captured");
+    if (!ended->refused.empty()) throw ArgumentError(ended->refused);
+    ended->end();
+    session.queue->push({"capture",
+                         [recording = ended->recording(), device = session.device.get(),
+                          queue = session.queue.get()] {
+                           recording->graph = device->capture([&] {
+                             for (const Command& command : recording->commands) queue->run(command);
+                           });
+                         },
+                         false, false});
+    static uint32_t graphs = 0;
+    session.captures.emplace(++graphs, std::move(*ended));
+    return Napi::Number::New(info.Env(), graphs);
+  });
+}
+
+// abortCapture(): forgets the recording
+Napi::Value abort_capture(const Napi::CallbackInfo& info) {
+  session_of(info).capturing.reset();
+  return info.Env().Undefined();
+}
+
+// replay(graph). While kernels are being timed they are called one by one.
+Napi::Value replay(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Session& session = session_of(info);
+    refuse_in_recording(session,
+                        "capture: a graph was replayed inside a step that is being "
+                        "captured. Call the step itself instead");
+    session.queue->push({"replay",
+                         [recording = capture_of(session, number(info, 0)).recording(),
+                          queue = session.queue.get()] {
+                           if (recording->graph && !queue->profiling())
+                             return recording->graph->launch();
+                           for (const Command& command : recording->commands) queue->run(command);
+                         },
+                         false, false});
+    return info.Env().Undefined();
+  });
+}
+
+// freeGraph(graph). The device's thread drops what it holds after the replays before.
+Napi::Value free_graph(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Session& session = session_of(info);
+    auto recording = capture_of(session, number(info, 0)).recording();
+    session.captures.erase(number(info, 0));
+    session.queue->push({"free graph", [recording = std::move(recording)] {}, true, false});
+    return info.Env().Undefined();
+  });
+}
+
+// One JavaScript function a kernel.
+#define KERNEL(backend, kernel)                 \
+  session.bound.push_back({&session, #kernel}); \
+  kernels[camel_case(#kernel)] =                \
+      Napi::Function::New(env, queue_kernel<&backend::kernel>, #kernel, &session.bound.back());
+
+Napi::Object cpu_kernels(Napi::Env env, Session& session) {
+  auto kernels = Napi::Object::New(env);
+#define CPU_KERNEL(kernel) KERNEL(cpu, kernel)
+  FOR_EACH_KERNEL(CPU_KERNEL)
+  return kernels;
+}
+
+Napi::Object gpu_kernels(Napi::Env env, [[maybe_unused]] Session& session) {
+  auto kernels = Napi::Object::New(env);
+#ifdef CAPTIONEER_CUDA
+#define CUDA_KERNEL(kernel) KERNEL(cuda, kernel)
+  FOR_EACH_KERNEL(CUDA_KERNEL)
+#endif
+  return kernels;
+}
+
+std::string why_no_gpu() {
+#ifdef CAPTIONEER_CUDA
+  return cuda::unavailable_reason();
+#else
+  return "this build has no GPU kernels. Rebuild with: npm run build -- --gpu";
+#endif
+}
+
+std::unique_ptr<Device> create_device(const std::string& name) {
+  if (name == "cpu") return cpu::create_device();
+#ifdef CAPTIONEER_CUDA
+  return cuda::create_device();
+#else
+  throw DeviceError("device \"" + name + "\" is unavailable: " + why_no_gpu());
+#endif
+}
+
+// open(name) -> the device: its facts, its functions and, under `kernels`, its kernels
 Napi::Value open(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const Napi::Env env = info.Env();
     const std::string name = info[0].As<Napi::String>();
-    if (name != "cpu")
-      throw DeviceError("device \"" + name +
-                        "\" is unavailable: this build has no GPU kernels. Rebuild with: "
-                        "npm run build -- --gpu");
-    auto* session = new Session(cpu::create_device());
+    auto* session = new Session(create_device(name));
     auto device = Napi::Object::New(env);
     device["name"] = session->device->name();
     device["description"] = session->device->description();
@@ -241,6 +414,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
       device[key] = Napi::Function::New(env, function, key, session);
     };
     method("allocate", allocate);
+    method("upload", upload);
     method("view", view);
     method("free", free_tensor);
     method("write", write);
@@ -249,14 +423,12 @@ Napi::Value open(const Napi::CallbackInfo& info) {
     method("resetPeak", reset_peak);
     method("setProfiling", set_profiling);
     method("timings", timings);
-    auto kernels = Napi::Object::New(env);
-#define KERNEL(kernel)                          \
-  session->bound.push_back({session, #kernel}); \
-  kernels[camel_case(#kernel)] =                \
-      Napi::Function::New(env, queue_kernel<&cpu::kernel>, #kernel, &session->bound.back());
-    FOR_EACH_KERNEL(KERNEL)
-#undef KERNEL
-    device["kernels"] = kernels;
+    method("beginCapture", begin_capture);
+    method("endCapture", end_capture);
+    method("abortCapture", abort_capture);
+    method("replay", replay);
+    method("freeGraph", free_graph);
+    device["kernels"] = name == "cpu" ? cpu_kernels(env, *session) : gpu_kernels(env, *session);
     return device;
   });
 }
@@ -271,14 +443,21 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
             Napi::Persistent(info[0].As<Napi::Function>());
       },
       "setErrorFactory");
+  // devices() -> those that can be opened, the fastest first
   exports["devices"] = Napi::Function::New(
       env,
       [](const Napi::CallbackInfo& info) {
-        auto names = Napi::Array::New(info.Env(), 1);
-        names.Set(0u, "cpu");
+        auto names = Napi::Array::New(info.Env());
+        if (why_no_gpu().empty()) names.Set(names.Length(), "cuda");
+        names.Set(names.Length(), "cpu");
         return names;
       },
       "devices");
+  // whyNoGpu() -> the reason, "" when there is one
+  exports["whyNoGpu"] = Napi::Function::New(
+      env,
+      [](const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), why_no_gpu()); },
+      "whyNoGpu");
   return exports;
 }
 

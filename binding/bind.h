@@ -5,10 +5,13 @@
 #include <napi.h>
 
 #include <deque>
+#include <map>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
 
+#include "capture.h"
 #include "device.h"
 #include "errors.h"
 #include "queue.h"
@@ -26,14 +29,25 @@ struct Bound {
 struct Session {
   std::deque<Bound> bound;
   std::unique_ptr<Device> device;
+  MemoryUse use;
   TensorTable tensors;
+  std::map<uint32_t, Capture> captures;
+  std::unique_ptr<Capture> capturing;                        // while one is recorded
   std::unique_ptr<Queue> queue = std::make_unique<Queue>();  // joined first
 
-  explicit Session(std::unique_ptr<Device> opened)
-      : device(std::move(opened)), tensors(device.get()) {
+  explicit Session(std::unique_ptr<Device> opened) : device(std::move(opened)) {
     queue->push({"start", [this] { device->start(); }});
   }
   ~Session() { queue.reset(); }
+
+  // Runs a command in its turn, or records it.
+  void submit(Command command) {
+    if (capturing) {
+      capturing->recording()->commands.push_back(std::move(command));
+    } else {
+      queue->push(std::move(command));
+    }
+  }
 };
 
 // What an addon instance keeps: the function (code, message) => Error that ts/native.ts gave.
@@ -66,7 +80,9 @@ Napi::Value guarded(Napi::Env env, Body body) {
 template <class T>
 T argument(Session& session, const Napi::Value& value) {
   if constexpr (std::is_same_v<T, Tensor>) {
-    return session.tensors.get(value.As<Napi::Number>().Uint32Value());
+    const uint32_t handle = value.As<Napi::Number>().Uint32Value();
+    if (handle != 0 && session.capturing) session.capturing->use(session.tensors.storage(handle));
+    return session.tensors.get(handle);
   } else if constexpr (std::is_same_v<T, bool>) {
     return value.ToBoolean().Value();
   } else if constexpr (std::is_integral_v<T>) {
@@ -105,10 +121,10 @@ Napi::Value queue_kernel(const Napi::CallbackInfo& info) {
                           " arguments, received " + std::to_string(info.Length()));
     auto parameters =
         read_arguments<Parameters>(*session, info, std::make_index_sequence<Sig::count>());
-    session->queue->push({name, [parameters, stream = &session->device->stream()] {
-                            std::apply([&](auto... values) { Kernel(values..., *stream); },
-                                       parameters);
-                          }});
+    session->submit({name, [parameters, stream = &session->device->stream()] {
+                       stream->begin_command();
+                       std::apply([&](auto... values) { Kernel(values..., *stream); }, parameters);
+                     }});
     return info.Env().Undefined();
   });
 }

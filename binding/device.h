@@ -2,6 +2,8 @@
 // its kernels.
 #pragma once
 #include <cstddef>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,6 +15,15 @@ class Stream {
   // At least `bytes` bytes, 64-byte aligned, uninitialised. A second call in one kernel invalidates
   // the first.
   virtual void* scratch(size_t bytes) = 0;
+  // Before each command: scratch memory handed out earlier may be used anew.
+  virtual void begin_command() {}
+};
+
+// Work that a device can start again as one. Used and destroyed on the device's thread.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  virtual void launch() = 0;
 };
 
 class Device {
@@ -33,12 +44,27 @@ class Device {
   virtual size_t reserved_bytes() const = 0;
   virtual size_t total_bytes() const = 0;
   virtual size_t available_bytes() const = 0;
-  // Called on the device's thread, in order with kernels.
-  virtual void copy_from_host(void* to, const void* from, size_t bytes) = 0;
-  virtual void copy_to_host(void* to, const void* from, size_t bytes) = 0;
-  virtual void synchronize() = 0;
+  // A copy of host data that `send` takes to the device. On the JavaScript thread.
+  virtual std::shared_ptr<void> stage(const void* from, size_t bytes) = 0;
+  // On the device's thread, in order with kernels.
+  virtual void send(void* to, const std::shared_ptr<void>& staged, size_t bytes) = 0;
+  // Copies to the host, and calls `done` on any thread when that and all work before it is over,
+  // with the error of that work or null. `bytes` may be 0. On the device's thread.
+  virtual void read(void* to, const void* from, size_t bytes,
+                    std::function<void(std::exception_ptr)> done) = 0;
+  // A graph of the kernels that `enqueue` calls, without running them. Null where the device has no
+  // graphs: the kernels are then called one by one at each replay, and `enqueue` is not called
+  // here. On the device's thread; lets through what `enqueue` throws.
+  virtual std::unique_ptr<Graph> capture(const std::function<void()>&) { return nullptr; }
 };
 
 namespace cpu {
 std::unique_ptr<Device> create_device();
 }
+// In builds with CAPTIONEER_CUDA.
+namespace cuda {
+// Throws DeviceError with the reason when there is no GPU to use.
+std::unique_ptr<Device> create_device();
+// Why there is none, and what to do about it; empty when there is one.
+std::string unavailable_reason();
+}  // namespace cuda

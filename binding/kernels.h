@@ -2,19 +2,25 @@
 // no guard and includes nothing: tensor.h and device.h come first.
 //
 // Order of parameters: outputs, inputs, sizes and options, stream. A tensor marked (?) may be
-// absent. N tokens (rows), C channels, V vocabulary; images are NHWC, convolution weights OIHW,
-// linear weights [out, in]. Shapes were checked in TypeScript. Unless said otherwise tensors are
-// float32 and contiguous, outputs are overwritten. `activation`: 0 none, 1 relu, 2 relu6, 3 gelu
-// (erf), 4 silu. `rng` is int32 [3]: seed (low, high), step; with `tag` (one per call site) and the
-// element's index it gives the counter of the random numbers, so that backward regenerates them.
+// absent. N tokens (rows), C channels, V vocabulary; images are NHWC, convolution weights
+// [O, R, S, C / groups], linear weights [out, in]. Shapes and dtypes were checked in TypeScript.
+// Unless said otherwise tensors are contiguous, outputs are overwritten. `activation`: 0 none, 1
+// relu, 2 relu6, 3 gelu (erf), 4 silu. `rng` is int32 [3]: seed (low, high), step; with `tag` (one
+// per call site) and the element's index it gives the counter of the random numbers, so that
+// backward regenerates them.
+//
+// Dtypes. Activations, and weights of two axes and more, are all float32 or all bfloat16 in one
+// call (bfloat16 not on the CPU); outputs and gradients of activations are like them. Everything
+// else is float32: biases, weights of norms, statistics, losses, and the gradients of all weights.
+// Sums are float32 either way.
 
 // --- elementwise.cpp
-void fill(Tensor out, float value, Stream& stream);
+void fill(Tensor out, float value, Stream& stream);  // any dtype but uint8
 void copy(Tensor out, Tensor x,
           Stream& stream);  // same size, any two dtypes; x or out may have a row stride
 void add(Tensor out, Tensor a, Tensor b, Stream& stream);
 void accumulate(Tensor out, Tensor x, Stream& stream);               // out += x
-void multiply(Tensor out, Tensor x, Tensor factor, Stream& stream);  // factor: [1]
+void multiply(Tensor out, Tensor x, Tensor factor, Stream& stream);  // factor: [1] float32
 
 // --- image.cpp
 // out [B, H, W, C >= 3] = (x / 255 - mean) / std, channels beyond 3 zero. x uint8 [B, IH, IW, 3];
@@ -23,9 +29,9 @@ void multiply(Tensor out, Tensor x, Tensor factor, Stream& stream);  // factor: 
 void normalize_image(Tensor out, Tensor x, Tensor mean, Tensor std, Tensor crop, Stream& stream);
 
 // --- convolution.cpp
-// out [B, P, Q, O] = activation(x * weight + bias + residual), x [B, H, W, C], weight [O, C /
-// groups, R, S]; bias(?) [O], residual(?) like out. Bottom and right padding follow from out's
-// size.
+// out [B, P, Q, O] = activation(x * weight + bias + residual), x [B, H, W, C], weight [O, R,
+// S, C / groups]; bias(?) [O], residual(?) like out. Bottom and right padding follow from out's
+// size. With groups = 1 x may have more channels than weight: they are ignored, and their dx is 0.
 void convolution(Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor residual, int stride,
                  int pad_top, int pad_left, int groups, int activation, Stream& stream);
 // dx(?), dweight(?), dbias(?), dresidual(?); out is the forward's result (needed when there is an
@@ -66,7 +72,8 @@ void average_pool_backward(Tensor dx, Tensor dout, int size, int stride, int pad
 
 // --- linear.cpp
 // out [N, O] = activation(x weight^T + bias) + residual; x [N, C], weight [O, C], bias(?) [O],
-// residual(?) [N, O]; pre(?) [N, O]: the values before the activation, for gelu and silu.
+// residual(?) [N, O]; pre(?) [N, O]: the values before the activation, for gelu and silu. out may
+// be float32 beside bfloat16 inputs, without a residual (logits).
 void linear(Tensor out, Tensor pre, Tensor x, Tensor weight, Tensor bias, Tensor residual,
             int activation, Stream& stream);
 // dx(?), dweight(?), dbias(?). pre(?) as above; for relu and relu6 pre as well.
@@ -138,9 +145,10 @@ void gradient_norm(Tensor norm, Tensor grad,
 void advance_step(Tensor state, Tensor norm, Stream& stream);
 // Decoupled weight decay (Loshchilov and Hutter 2019); grad scaled to norm <= clip_norm (0: never);
 // nothing when norm is not finite. learning_rate_scale multiplies state[0]. All flat [n].
-void adamw(Tensor weight, Tensor m, Tensor v, Tensor grad, Tensor norm, Tensor state,
-           float learning_rate_scale, float beta1, float beta2, float epsilon, float weight_decay,
-           float clip_norm, Stream& stream);
+// half_weight(?): the new weights rounded to bfloat16.
+void adamw(Tensor weight, Tensor half_weight, Tensor m, Tensor v, Tensor grad, Tensor norm,
+           Tensor state, float learning_rate_scale, float beta1, float beta2, float epsilon,
+           float weight_decay, float clip_norm, Stream& stream);
 
 // --- search.cpp
 // One step of beam search over B images with K live beams each; R = B K rows, T the most tokens.

@@ -44,10 +44,30 @@ std::map<std::string, Timing> Queue::timings() {
   return timings_;
 }
 
+void Queue::run(const Command& command) {
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    command.run();
+  } catch (const Error& error) {
+    throw Error(error.code(), std::string(command.name) + ": " + error.what());
+  } catch (const std::bad_alloc&) {
+    throw OutOfMemoryError(std::string("out of memory in ") + command.name +
+                           ". Use a smaller batch size");
+  } catch (const std::exception& error) {
+    throw InternalError(std::string(command.name) + ": " + error.what() +
+                        ". This is a bug in captioneer: please report it");
+  }
+  if (!command.timed || !profiling_) return;
+  const auto spent = std::chrono::steady_clock::now() - start;
+  std::lock_guard lock(mutex_);
+  Timing& timing = timings_[command.name];
+  timing.count++;
+  timing.nanoseconds += std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count();
+}
+
 void Queue::loop() {
   while (true) {
     Command command;
-    bool profiling;
     {
       std::unique_lock lock(mutex_);
       busy_ = false;
@@ -56,30 +76,13 @@ void Queue::loop() {
       if (stopping_) return;
       command = std::move(commands_.front());
       commands_.pop_front();
-      profiling = profiling_;
       busy_ = true;
     }
     if (error_ && !command.always) continue;
-    const auto start = std::chrono::steady_clock::now();
     try {
-      command.run();
-    } catch (const Error& error) {
-      error_ = std::make_exception_ptr(
-          Error(error.code(), std::string(command.name) + ": " + error.what()));
-    } catch (const std::bad_alloc&) {
-      error_ = std::make_exception_ptr(OutOfMemoryError(
-          std::string("out of memory in ") + command.name + ". Use a smaller batch size"));
-    } catch (const std::exception& error) {
-      error_ =
-          std::make_exception_ptr(InternalError(std::string(command.name) + ": " + error.what() +
-                                                ". This is a bug in captioneer: please report it"));
-    }
-    if (profiling) {
-      const auto spent = std::chrono::steady_clock::now() - start;
-      std::lock_guard lock(mutex_);
-      Timing& timing = timings_[command.name];
-      timing.count++;
-      timing.nanoseconds += std::chrono::duration_cast<std::chrono::nanoseconds>(spent).count();
+      run(command);
+    } catch (const Error&) {
+      error_ = std::current_exception();
     }
   }
 }

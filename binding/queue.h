@@ -2,6 +2,7 @@
 // It keeps the first error until somebody waits, counts and times commands when asked, and knows no
 // kernels.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -16,6 +17,7 @@ struct Command {
   const char* name;
   std::function<void()> run;
   bool always = false;  // runs even after an error: replies to JavaScript
+  bool timed = true;    // false: its parts are counted, or it is no work
 };
 
 struct Timing {
@@ -33,9 +35,13 @@ class Queue {
   void push(Command command);
   // Blocks the caller until all that was pushed has run. For the rare moment when memory runs out.
   void wait_until_idle();
+  // Runs a command now, on the device's thread only: a part of the one at work. Throws what it
+  // throws, with its name.
+  void run(const Command& command);
   // The first error since the last call, or null; on the device's thread only.
   std::exception_ptr take_error();
   void set_profiling(bool on);
+  bool profiling() const { return profiling_; }
   std::map<std::string, Timing> timings();
 
  private:
@@ -48,7 +54,7 @@ class Queue {
   std::map<std::string, Timing> timings_;
   std::condition_variable idle_;
   bool busy_ = false;
-  bool profiling_ = false;
+  std::atomic<bool> profiling_ = false;
   bool stopping_ = false;
   std::thread thread_;
 };

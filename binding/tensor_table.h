@@ -1,37 +1,20 @@
-// Numeric handles to tensors, and the memory behind them. JavaScript thread only.
+// Numeric handles to tensors. The memory behind them is storage.h's. JavaScript thread only.
 #pragma once
 #include <memory>
 #include <vector>
 
-#include "device.h"
 #include "errors.h"
+#include "storage.h"
 #include "tensor.h"
-
-// A block of device memory; views share it.
-struct Storage {
-  Device* device;
-  void* data;
-  size_t bytes;
-  Storage(Device* device, size_t bytes) : device(device), bytes(bytes) {
-    data = device->allocate(bytes);
-  }
-  ~Storage() { device->free(data, bytes); }
-  Storage(const Storage&) = delete;
-  Storage& operator=(const Storage&) = delete;
-};
 
 class TensorTable {
  public:
-  explicit TensorTable(Device* device) : device_(device) { entries_.emplace_back(); }
+  TensorTable() { entries_.emplace_back(); }
 
-  // Handle of a new tensor, 0 when the device has no memory left.
-  uint32_t create(Tensor tensor) {
-    auto storage = std::make_shared<Storage>(device_, static_cast<size_t>(tensor.bytes()));
-    if (!storage->data) return 0;
+  // Handle of a new tensor over the whole of a storage.
+  uint32_t create(Tensor tensor, std::shared_ptr<Storage> storage) {
     tensor.data = storage->data;
-    live_bytes_ += storage->bytes;
-    peak_bytes_ = std::max(peak_bytes_, live_bytes_);
-    return insert({tensor, std::move(storage), true});
+    return insert({tensor, std::move(storage)});
   }
 
   // Handle of a view: other sizes over the memory of `handle`, `offset` elements in.
@@ -42,31 +25,26 @@ class TensorTable {
     if (offset < 0 || end > static_cast<char*>(base.storage->data) + base.storage->bytes)
       throw InternalError("view reaches beyond its tensor");
     tensor.data = static_cast<char*>(base.tensor.data) + offset * bytes_of(tensor.dtype);
-    return insert({tensor, base.storage, false});
+    return insert({tensor, base.storage});
   }
 
   // Work in flight keeps its addresses: see Device::allocate.
   void free(uint32_t handle) {
-    Entry& entry = at(handle);
-    if (entry.owner) live_bytes_ -= entry.storage->bytes;
-    entry = {};
+    at(handle) = {};
     unused_.push_back(handle);
     live_tensors_--;
   }
 
   // Handle 0 stands for an absent optional tensor.
   Tensor get(uint32_t handle) { return handle == 0 ? Tensor{} : at(handle).tensor; }
+  const std::shared_ptr<Storage>& storage(uint32_t handle) { return at(handle).storage; }
 
   int64_t live_tensors() const { return live_tensors_; }
-  size_t live_bytes() const { return live_bytes_; }
-  size_t peak_bytes() const { return peak_bytes_; }
-  void reset_peak() { peak_bytes_ = live_bytes_; }
 
  private:
   struct Entry {
     Tensor tensor;
     std::shared_ptr<Storage> storage;
-    bool owner = false;
   };
 
   Entry& at(uint32_t handle) {
@@ -87,10 +65,7 @@ class TensorTable {
     return static_cast<uint32_t>(entries_.size() - 1);
   }
 
-  Device* device_;
   std::vector<Entry> entries_;
   std::vector<uint32_t> unused_;
   int64_t live_tensors_ = 0;
-  size_t live_bytes_ = 0;
-  size_t peak_bytes_ = 0;
 };

@@ -141,13 +141,19 @@ class CpuDevice : public Device {
     return total_bytes();
   }
 
-  void copy_from_host(void* to, const void* from, size_t bytes) override {
-    std::memcpy(to, from, bytes);
+  std::shared_ptr<void> stage(const void* from, size_t bytes) override {
+    std::shared_ptr<char[]> copy(new char[bytes]);
+    std::memcpy(copy.get(), from, bytes);
+    return copy;
   }
-  void copy_to_host(void* to, const void* from, size_t bytes) override {
-    std::memcpy(to, from, bytes);
+  void send(void* to, const std::shared_ptr<void>& staged, size_t bytes) override {
+    std::memcpy(to, staged.get(), bytes);
   }
-  void synchronize() override {}
+  void read(void* to, const void* from, size_t bytes,
+            std::function<void(std::exception_ptr)> done) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+    done(nullptr);
+  }
 
  private:
   CpuStream stream_;

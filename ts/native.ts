@@ -25,6 +25,7 @@ interface NativeDevice {
   readonly description: string
   readonly kernels: Record<string, (...args: (number | boolean)[]) => void>
   allocate(shape: readonly number[], dtype: number): number
+  upload(shape: readonly number[], dtype: number, data: NodeJS.TypedArray): number
   view(
     handle: number,
     shape: readonly number[],
@@ -39,6 +40,12 @@ interface NativeDevice {
   resetPeak(): void
   setProfiling(on: boolean): void
   timings(): Record<string, [count: number, milliseconds: number]>
+  /** See capture.ts. */
+  beginCapture(sharedGraph: number): void
+  endCapture(): number
+  abortCapture(): void
+  replay(graph: number): void
+  freeGraph(graph: number): void
 }
 
 /** An opened device: its kernels, called with tensors. Work is queued and runs in order on a native thread. */
@@ -52,7 +59,10 @@ export interface Device {
 
 interface Addon {
   open(device: string): NativeDevice
+  /** Those that can be opened, the fastest first. */
   devices(): string[]
+  /** Why device "cuda" cannot be opened and what to do about it; '' when it can. */
+  whyNoGpu(): string
   setErrorFactory(make: (code: string, message: string) => Error): void
 }
 

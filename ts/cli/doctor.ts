@@ -90,12 +90,12 @@ async function examine(): Promise<Checkup> {
       })
     }
   }
-  if (existsSync('/dev/nvidia0') && !devices.some(({ name }) => name === 'cuda')) {
+  const withoutGpu = addon?.whyNoGpu()
+  if (withoutGpu && (existsSync('/dev/nvidia0') || reports.some(isLoadedGpuBuild)))
     problems.push({
-      problem: 'there is an NVIDIA card, and no build that uses it',
-      solution: 'Captioning and training run on the processor',
+      problem: `no GPU is used: ${withoutGpu}`,
+      solution: 'Until then captioning and training run on the processor',
     })
-  }
   problems.push(...(await imageProblems()))
   return {
     captioneer: version,
@@ -105,6 +105,10 @@ async function examine(): Promise<Checkup> {
     devices,
     problems,
   }
+}
+
+function isLoadedGpuBuild({ variant, loaded }: VariantReport): boolean {
+  return variant === 'cuda' && loaded
 }
 
 function machineFacts(): Checkup['machine'] {
