@@ -1,6 +1,7 @@
 // The activations by the codes of kernels.h, and their derivatives as functions of the value before
 // the activation.
 #pragma once
+#include <cmath>
 #include <type_traits>
 
 #include "device.cuh"
@@ -98,5 +99,26 @@ DEVICE void multiply_by_derivative(int kind, float (&x)[N], const float (&at)[N]
       return each(std::integral_constant<int, kSilu>{});
   }
 }
+
+// The activation as a template argument with fewer kernels: none, relu and relu6 (kind kNone) are
+// one, they cut off what lies outside a range. Their gradient may be given the value after the
+// activation as well.
+template <int kind>
+struct ActivationOf {
+  float low = -INFINITY, high = INFINITY;
+
+  explicit ActivationOf(int activation) {
+    if (activation == kRelu || activation == kRelu6) low = 0.0f;
+    if (activation == kRelu6) high = 6.0f;
+  }
+  DEVICE float value(float z) const {
+    if constexpr (kind != kNone) return activate<kind>(z);
+    return z < low ? low : z > high ? high : z;
+  }
+  DEVICE float gradient(float dout, float z) const {
+    if constexpr (kind != kNone) return dout * activation_derivative<kind>(z);
+    return z <= low || z >= high ? 0.0f : dout;
+  }
+};
 
 }  // namespace cuda

@@ -13,6 +13,10 @@ struct Max {
   DEVICE static float combine(float a, float b) { return fmaxf(a, b); }
 };
 
+// x, which is the same in all lanes. Through a shuffle, because the compiler does not take a loaded
+// or a thread's number for uniform, and without that it calls a function for each later shuffle.
+DEVICE int uniform(int x) { return __shfl_sync(kAllLanes, x, 0); }
+
 // The reduction over groups of `width` neighbouring lanes (a power of two), given to all of them.
 // Every lane of the warp takes part.
 template <class Op, int width = 32>

@@ -86,6 +86,12 @@ class GpuDevice final : public Device {
     if (data) unused_[rounded(bytes)].push_back(data);
   }
 
+#ifdef CAPTIONEER_EMULATED
+  std::function<void()> reused(void* data, size_t bytes) override {
+    return [=] { emulator::reuse(data, bytes); };
+  }
+#endif
+
   void trim() override {
     for (auto& [size, blocks] : unused_) {
       for (void* data : blocks) cudaFree(data);  // waits for the work that uses it

@@ -27,7 +27,7 @@ GpuStream::~GpuStream() {
 
 void* GpuStream::scratch(size_t bytes) {
   const size_t rounded = (bytes + 255) / 256 * 256;
-  if (scratch_used_ + rounded > scratch_bytes_) {
+  if (scratch_blocks_.empty() || scratch_used_ + rounded > scratch_bytes_) {
     scratch_bytes_ = std::max<size_t>({2 * scratch_bytes_, rounded, size_t{8} << 20});
     void* block = nullptr;
     check(cudaMalloc(&block, scratch_bytes_), "scratch memory");

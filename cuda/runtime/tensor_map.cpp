@@ -51,6 +51,12 @@ std::vector<cuuint64_t> bytes_of_strides(std::initializer_list<int64_t> strides)
 
 bool fits_corner(int corner) { return corner >= -128 && corner <= 127; }
 
+// The driver wants maps on 64-byte borders; some compilers' temporaries for returned ones are not
+// (GCC 12), but this is.
+struct Slot {
+  CUtensorMap map;
+};
+
 // The distance from the last pixel of an axis to the pixel that the last position looks at.
 int upper_corner(int first, int stride, int positions, int size) {
   return first + (positions - 1) * stride - (size - 1);
@@ -67,14 +73,14 @@ CUtensorMap tiled_map(const void* data, std::initializer_list<int64_t> sizes,
   const std::vector<cuuint64_t> steps = bytes_of_strides(strides);
   const std::vector<cuuint32_t> boxes(box.begin(), box.end());
   const std::vector<cuuint32_t> every(sizes.size(), 1);
-  CUtensorMap map;
+  Slot slot;
   check_encoded(
-      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, static_cast<cuuint32_t>(extents.size()),
+      encode(&slot.map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, static_cast<cuuint32_t>(extents.size()),
              const_cast<void*>(data), extents.data(), steps.data(), boxes.data(), every.data(),
              CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
              CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
       "a tiled", data, extents, steps);
-  return map;
+  return slot.map;
 }
 
 bool im2col_addressable(const PixelGrid& grid, int height, int width) {
@@ -98,14 +104,14 @@ CUtensorMap im2col_map(const void* data, int batch, int height, int width, int c
                         upper_corner(grid.top, grid.stride, grid.rows, height)};
   const auto stride = static_cast<cuuint32_t>(grid.stride);
   const cuuint32_t every[4] = {1, stride, stride, 1};
-  CUtensorMap map;
+  Slot slot;
   check_encoded(
-      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 4, const_cast<void*>(data), extents.data(),
-             steps.data(), lower, upper, static_cast<cuuint32_t>(channels),
+      encode(&slot.map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 4, const_cast<void*>(data),
+             extents.data(), steps.data(), lower, upper, static_cast<cuuint32_t>(channels),
              static_cast<cuuint32_t>(pixels), every, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
              CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
       "an im2col", data, extents, steps);
-  return map;
+  return slot.map;
 }
 
 }  // namespace cuda
