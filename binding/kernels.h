@@ -95,7 +95,7 @@ void rms_norm_backward(Tensor dx, Tensor dweight, Tensor dout, Tensor x, Tensor 
 // [N].
 void embedding(Tensor out, Tensor tokens, Tensor positions, Tensor token_weight,
                Tensor position_weight, float scale, Stream& stream);
-// dtoken_weight(?), dposition_weight(?): sums in the order of the tokens.
+// dtoken_weight(?), dposition_weight(?): sums in a fixed order.
 void embedding_backward(Tensor dtoken_weight, Tensor dposition_weight, Tensor dout, Tensor tokens,
                         Tensor positions, float scale, Stream& stream);
 

@@ -34,12 +34,17 @@ struct Geometry {
   Geometry(const Tensor& x_, const Tensor& weight_, const Tensor& out_, int stride, int pad_top,
            int pad_left, int groups) {
     const auto [B, H, W, C] = std::array{x_.shape[0], x_.shape[1], x_.shape[2], x_.shape[3]};
-    const auto [O, R, S] = std::array{weight_.shape[0], weight_.shape[2], weight_.shape[3]};
+    const auto [O, R, S] = std::array{weight_.shape[0], weight_.shape[1], weight_.shape[2]};
     const auto [P, Q] = std::array{out_.shape[1], out_.shape[2]};
-    x = onednn::describe({B, C, H, W}, Tag::nhwc);
+    const int used = weight_.shape[3] * groups;  // channels of x
+    // Channels that no weight belongs to are stepped over.
+    x = used == C ? onednn::describe({B, C, H, W}, Tag::nhwc)
+                  : Desc({B, used, H, W}, dnnl::memory::data_type::f32,
+                         Dims{int64_t{H} * W * C, 1, int64_t{W} * C, C});
     out = onednn::describe({B, O, P, Q}, Tag::nhwc);
-    const Dims dims = groups == 1 ? Dims{O, C, R, S} : Dims{groups, O / groups, C / groups, R, S};
-    weight = onednn::describe(dims, groups == 1 ? Tag::oihw : Tag::goihw);
+    const Dims dims =
+        groups == 1 ? Dims{O, used, R, S} : Dims{groups, O / groups, used / groups, R, S};
+    weight = onednn::describe(dims, groups == 1 ? Tag::ohwi : Tag::gohwi);
     packed_weight = onednn::describe(dims, Tag::any);
     bias = onednn::describe({O}, Tag::a);
     strides = {stride, stride};
@@ -47,7 +52,7 @@ struct Geometry {
     // Less than zero where the stride leaves the last rows unread.
     pad_end = {std::max(0, (P - 1) * stride + R - H - pad_top),
                std::max(0, (Q - 1) * stride + S - W - pad_left)};
-    sizes = {0, 0, B, H, W, C, O, R, S, P, Q, stride, pad_top, pad_left, groups};
+    sizes = {0, 0, B, H, W, C, used, O, R, S, P, Q, stride, pad_top, pad_left, groups};
   }
 
   onednn::Key key(Direction direction, int variant) const {
@@ -211,6 +216,8 @@ void convolution_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dresid
   }
 
   if (data) {
+    if (x.shape[3] > weight.shape[3] * groups)
+      std::memset(dx.data, 0, static_cast<size_t>(dx.bytes()));
     const void* packed = data->pack(weight.data, scratch);
     data->convolution.run({g, packed, dx.data}, scratch + data->packed_bytes);
   }

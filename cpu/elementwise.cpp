@@ -1,29 +1,16 @@
 // Fill, copy with conversion, sums and a scaling by a number in memory. Bound by memory bandwidth.
+#include <algorithm>
 #include <cstring>
 
 #include "../binding/device.h"
 #include "../binding/errors.h"
 #include "../binding/tensor.h"
+#include "bfloat16.h"
 
 namespace cpu {
 #include "../binding/kernels.h"
 
 namespace {
-
-float from_bf16(uint16_t bits) {
-  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
-  float value;
-  std::memcpy(&value, &wide, 4);
-  return value;
-}
-
-// Round to nearest, ties to even; NaN stays NaN.
-uint16_t to_bf16(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, 4);
-  if (value != value) return static_cast<uint16_t>((bits >> 16) | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
 
 // One row of `n` elements between any two dtypes, through float.
 void convert_row(void* out, Dtype out_dtype, const void* x, Dtype x_dtype, int64_t n) {
@@ -68,8 +55,10 @@ void fill(Tensor out, float value, Stream&) {
     for (int64_t i = 0; i < n; i++) out.f32()[i] = value;
   } else if (out.dtype == Dtype::int32) {
     for (int64_t i = 0; i < n; i++) out.i32()[i] = static_cast<int32_t>(value);
+  } else if (out.dtype == Dtype::bfloat16) {
+    std::fill_n(out.bf16(), n, to_bf16(value));
   } else {
-    throw ArgumentError("expected a float32 or int32 tensor");
+    throw ArgumentError("expected a float32, bfloat16 or int32 tensor");
   }
 }
 

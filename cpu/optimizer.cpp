@@ -5,6 +5,7 @@
 
 #include "../binding/device.h"
 #include "../binding/tensor.h"
+#include "bfloat16.h"
 #include "simd.h"
 
 namespace cpu {
@@ -77,9 +78,9 @@ void advance_step(Tensor state, Tensor norm, Stream&) {
   }
 }
 
-void adamw(Tensor weight, Tensor m, Tensor v, Tensor grad, Tensor norm, Tensor state,
-           float learning_rate_scale, float beta1, float beta2, float epsilon, float weight_decay,
-           float clip_norm, Stream&) {
+void adamw(Tensor weight, Tensor half_weight, Tensor m, Tensor v, Tensor grad, Tensor norm,
+           Tensor state, float learning_rate_scale, float beta1, float beta2, float epsilon,
+           float weight_decay, float clip_norm, Stream&) {
   const float length = norm.f32()[0];
   if (!std::isfinite(length)) return;
   const double steps = state.f32()[1];
@@ -95,9 +96,14 @@ void adamw(Tensor weight, Tensor m, Tensor v, Tensor grad, Tensor norm, Tensor s
   };
   const int64_t size = weight.size();
 #pragma omp parallel for schedule(static)
-  for (int64_t start = 0; start < size; start += kPiece)
-    adamw_piece(weight.f32() + start, m.f32() + start, v.f32() + start, grad.f32() + start,
-                std::min(kPiece, size - start), with);
+  for (int64_t start = 0; start < size; start += kPiece) {
+    const int64_t n = std::min(kPiece, size - start);
+    adamw_piece(weight.f32() + start, m.f32() + start, v.f32() + start, grad.f32() + start, n,
+                with);
+    if (half_weight)
+      std::transform(weight.f32() + start, weight.f32() + start + n, half_weight.bf16() + start,
+                     to_bf16);
+  }
 }
 
 }  // namespace cpu

@@ -241,6 +241,7 @@ export interface Kernels {
   advanceStep(state: Tensor, norm: Tensor): void
   adamw(
     weight: Tensor,
+    halfWeight: Maybe,
     m: Tensor,
     v: Tensor,
     grad: Tensor,

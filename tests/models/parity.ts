@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
-import { materialize, type ParamsOf } from '../../ts/models/params.js'
+import { materialize, type ParamSpec, type ParamsOf } from '../../ts/models/params.js'
+import { fromStored, storedShape, toStored } from '../../ts/models/stored.js'
 import { type Device, packageRoot } from '../../ts/native.js'
 import { type Tensor, tensor } from '../../ts/tensor.js'
 import { projection, weight } from '../fixtures/filler.js'
@@ -26,8 +27,13 @@ export function readFixture<T>(name: string): T {
 /** Tensors for every spec, with the numbers that make_fixtures.py gave the same names. */
 export function filled<S>(specs: S, device: Device, prefix = ''): ParamsOf<S> {
   return materialize(specs, (name, spec) =>
-    tensor(weight(`${prefix}${name}`, spec), spec.shape, device),
+    tensor(deviceWeight(`${prefix}${name}`, spec), spec.shape, device),
   )
+}
+
+/** The numbers that make_fixtures.py gives a parameter, in the device's layout. */
+export function deviceWeight(name: string, spec: ParamSpec): Float32Array {
+  return fromStored(spec, weight(name, { shape: storedShape(spec) }))
 }
 
 /** Norm, projections and elements agree: errors are relative to the norm, for an element to the mean square too. */
@@ -71,19 +77,22 @@ export function sameNumber(
 
 /**
  * Reads the tensors in turn and compares each with the fixture of its name; both must have the same names. What is 0 in
- * exact arithmetic must be small beside the largest of them.
+ * exact arithmetic must be small beside the largest of them. `specs` tell the layouts of convolution kernels.
  */
 export async function sameTensors(
   t: ExecutionContext,
   actual: ReadonlyMap<string, Tensor>,
   expected: Readonly<Record<string, Summary>>,
   what: string,
+  specs: ReadonlyMap<string, ParamSpec> = new Map(),
   tolerance = relative,
 ): Promise<void> {
   t.deepEqual([...actual.keys()].sort(), Object.keys(expected).sort(), `names of ${what}`)
   const largest = Math.max(...Object.values(expected).map(({ norm }) => norm))
   for (const [name, summary] of Object.entries(expected)) {
-    const values = (await actual.get(name)?.readFloats()) ?? new Float32Array()
+    const read = (await actual.get(name)?.readFloats()) ?? new Float32Array()
+    const spec = specs.get(name)
+    const values = spec ? toStored(name, spec, read).values : read
     if (summary.norm > 0) sameTensor(t, values, summary, `${what} of ${name}`, tolerance)
     else t.true(normOf(values) <= 1e-5 * largest, `${what} of ${name}: ${normOf(values)} for 0`)
   }

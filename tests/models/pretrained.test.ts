@@ -6,6 +6,7 @@ import { readSafetensors, writeSafetensors } from '../../ts/files/safetensors.js
 import { buildEncoder } from '../../ts/models/model.js'
 import { namedSpecs } from '../../ts/models/params.js'
 import { readEncoderWeights } from '../../ts/models/pretrained.js'
+import { storedShape } from '../../ts/models/stored.js'
 import { packageRoot } from '../../ts/native.js'
 import { sizeOf } from '../../ts/tensor.js'
 import { temporaryFolder } from '../files/temporary-folder.js'
@@ -39,8 +40,9 @@ test('a file with a classifier gives the encoder, one that lacks a key is refuse
   const folder = await temporaryFolder(t)
   const encoder = buildEncoder({ name: 'tiny', padding: 'symmetric' })
   const entries = [...namedSpecs(encoder.specs)].map(([name, spec]) => {
-    const values = weight(name, spec)
-    return { name, dtype: 'F32' as const, shape: spec.shape, data: new Uint8Array(values.buffer) }
+    const shape = storedShape(spec)
+    const data = new Uint8Array(weight(name, { shape }).buffer)
+    return { name, dtype: 'F32' as const, shape, data }
   })
   const classifier = {
     name: 'classifier.bias',
@@ -53,7 +55,12 @@ test('a file with a classifier gives the encoder, one that lacks a key is refuse
   const values = await readEncoderWeights(whole, encoder)
   t.is(values.size, entries.length)
   const name = 'layers.0.conv.weight'
-  t.deepEqual(values.get(name), weight(name, { shape: [32, 3, 3, 3] }))
+  const stored = weight(name, { shape: [32, 3, 3, 3] })
+  const onDevice = stored.map((_, i) => {
+    const [output, place, channel] = [Math.floor(i / 27), Math.floor((i % 27) / 3), i % 3]
+    return stored[output * 27 + channel * 9 + place] ?? Number.NaN
+  })
+  t.deepEqual(values.get(name), onDevice, 'the channels of a place lie side by side')
   const partial = join(folder, 'partial.safetensors')
   await writeSafetensors(
     partial,

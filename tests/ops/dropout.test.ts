@@ -1,12 +1,11 @@
 /** What the samples cannot show of dropout: statistics, independence of call sites and steps, backward's mask. */
 import test, { type ExecutionContext } from 'ava'
-import { openDevice } from '../../ts/native.js'
 import { dropout } from '../../ts/ops/dropout.js'
 import { weightedSum } from '../../ts/ops/weighted-sum.js'
 import { differentiate } from '../../ts/tape.js'
 import { scope, tensor } from '../../ts/tensor.js'
+import { device } from '../device.js'
 
-const device = openDevice('cpu')
 const count = 300_007
 
 interface Site {

@@ -39,7 +39,7 @@ export function countFlops(model: CaptionModel): ModelFlops {
       const pixels = empty([1, size, size, 3], 'float32', device)
       const { decoder } = model
       const encoder = count(() =>
-        model.image ? model.encode(params, pixels, inferenceMode(folds)) : model.noImage(1, device),
+        model.image ? model.encode(params, pixels, inferenceMode(folds)) : model.noImage(1, params),
       )
       const memory = empty([model.cells, model.encoder.channels], 'float32', device)
       const start = count(() => decoder.start(params.decoder, memory, 1, 1))
@@ -87,6 +87,7 @@ function countingDevice() {
       description: 'counts operations',
       kernels: {},
       allocate: () => next++,
+      upload: () => next++,
       view: (handle) => {
         rename(handle, next)
         return next++
@@ -105,6 +106,11 @@ function countingDevice() {
       resetPeak: nothing,
       setProfiling: nothing,
       timings: () => ({}),
+      beginCapture: nothing,
+      endCapture: () => 0,
+      abortCapture: nothing,
+      replay: nothing,
+      freeGraph: nothing,
     },
   }
   const count = <T>(body: () => T): { readonly result: T; readonly flops: Flops } => {

@@ -1,29 +1,45 @@
-/** Running a model on pixels: weights on a device, image memory of a batch, captions of it. */
-import { type CaptionOptions, searchOptions } from '../decoding/options.js'
-import { type FoundCaption, searchCaptions } from '../decoding/search.js'
+/** Running a model on pixels: weights on a device, image memory of a batch. Captions of it are caption-loop.ts. */
 import type { Device } from '../native.js'
+import type { FloatDtype } from '../ops/define-op.js'
 import { normalizeImage } from '../ops/normalize-image.js'
+import type { HostTensor } from '../step-cache.js'
 import { scope, type Tensor, tensor, tensorsIn } from '../tensor.js'
-import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type FoldCache, inferenceMode } from './mode.js'
 import type { CaptionModel, ModelParams } from './model.js'
-import type { GenerationConfig, ModelFolder } from './model-folder.js'
+import type { ModelFolder } from './model-folder.js'
 import { materialize } from './params.js'
+import { computeCopy, computeDtype, dtypeOf, type Precision } from './precision.js'
 
-export interface CaptionText {
-  readonly text: string
-  /** Log-probability divided by length^lengthPenalty, nats. */
-  readonly score: number
-  readonly tokens: readonly number[]
+/** What the device gets of a batch of images. */
+export type ImageInputs = {
+  /** Pixels uint8 [B, size, size, 3], or features [B S, C]. */
+  readonly images?: HostTensor | undefined
+  /** int32 [B, 5]: crops and mirrors, when training augments. */
+  readonly boxes?: HostTensor | undefined
 }
 
-/** Puts a model folder's weights on a device. Release them with `releaseParams`. */
-export function loadParams(folder: ModelFolder, device: Device): ModelParams {
+/** The host's part of a batch of images. */
+export interface LoadedImages {
+  readonly count: number
+  readonly inputs: ImageInputs
+}
+
+/**
+ * Puts a model folder's weights on a device. Release them with `releaseParams`.
+ * @throws ArgumentError for a precision that the device does not have
+ */
+export function loadParams(
+  folder: ModelFolder,
+  device: Device,
+  precision: Precision = 'auto',
+): ModelParams {
+  const dtype = computeDtype(precision, device)
   return scope(
     () =>
-      materialize(folder.model.specs, (name, spec) =>
-        tensor(folder.weights.float32(name), spec.shape, device),
-      ) as ModelParams,
+      materialize(folder.model.specs, (name, spec) => {
+        const values = folder.weights.get(name) ?? []
+        return computeCopy(spec, tensor(values, spec.shape, device), dtype)
+      }) as ModelParams,
   )
 }
 
@@ -31,71 +47,53 @@ export function releaseParams(params: ModelParams): void {
   for (const t of tensorsIn(params)) t.release()
 }
 
-/** Normalised pixels [B, size, size, 3] from RGB bytes; boxes int32 [B, 5] crop and mirror (see the kernel). */
+/**
+ * Normalised pixels [B, size, size, 3, or 4 on a GPU].
+ * @param pixels uint8 [B, size, size, 3] RGB
+ * @param boxes  int32 [B, 5]: crop and mirror, as the kernel takes them
+ */
 export function normalizedPixels(
   model: CaptionModel,
-  bytes: Uint8Array,
-  device: Device,
-  boxes?: Int32Array,
+  pixels: Tensor,
+  dtype: FloatDtype,
+  boxes?: Tensor,
 ): Tensor {
   const { size, mean, std } = model.config.image
-  const images = bytes.length / (size * size * 3)
+  const { device } = pixels
+  // A GPU reads a pixel of four channels at once; the fourth is zero and meets no weight.
+  const channels = device.name === 'cuda' ? 4 : 3
   return scope(() =>
     normalizeImage(
       {
-        x: tensor(bytes, [images, size, size, 3], device),
+        x: pixels,
         mean: tensor(mean, [3], device),
         std: tensor(std, [3], device),
-        crop: boxes && tensor(boxes, [images, 5], device),
+        crop: boxes,
       },
-      boxes ? { size: [size, size] } : {},
+      { channels, dtype, ...(boxes ? { size: [size, size] as const } : {}) },
     ),
   )
 }
 
-/** Image memory [B S, C] of RGB bytes [B, size, size, 3], in inference; boxes as normalizedPixels takes them. */
+/** RGB bytes of images as an input of encodePixels. */
+export function pixelInput(model: CaptionModel, data: Uint8Array): HostTensor {
+  const { size } = model.config.image
+  return { data, shape: [data.length / (size * size * 3), size, size, 3] }
+}
+
+/** Image memory [B S, C] of pixels uint8 [B, size, size, 3], in inference; boxes as normalizedPixels takes them. */
 export function encodePixels(
   model: CaptionModel,
   params: ModelParams,
-  bytes: Uint8Array,
-  device: Device,
+  pixels: Tensor,
   folds: FoldCache,
-  boxes?: Int32Array,
+  boxes?: Tensor,
 ): Tensor {
   return scope(() =>
-    model.encode(params, normalizedPixels(model, bytes, device, boxes), inferenceMode(folds)),
+    model.encode(
+      params,
+      normalizedPixels(model, pixels, dtypeOf(params), boxes),
+      inferenceMode(folds),
+    ),
   )
-}
-
-/**
- * Captions of each image of a memory, best first. The memory stays the caller's.
- * @param memory [B S, C]
- * @throws ArgumentError for options out of range
- */
-export async function captionMemory(
-  model: CaptionModel,
-  params: ModelParams,
-  tokenizer: Tokenizer,
-  memory: Tensor,
-  options: CaptionOptions,
-  defaults: GenerationConfig,
-): Promise<CaptionText[][]> {
-  const images = (memory.shape[0] ?? 0) / model.cells
-  const search = searchOptions(options, defaults, model.config.decoder.maxTokens, tokenizer)
-  const { decoder } = model
-  const state = scope(() => decoder.start(params.decoder, memory, search.beams, search.maxTokens))
-  try {
-    const found = await searchCaptions(
-      (tokens, position, ancestors) =>
-        decoder.step(params.decoder, state, tokens, position, ancestors),
-      { ...search, images, device: memory.device },
-    )
-    return found.map((captions) => captions.map((caption) => toText(caption, tokenizer)))
-  } finally {
-    for (const t of tensorsIn(state)) t.release()
-  }
-}
-
-function toText({ tokens, score }: FoundCaption, tokenizer: Tokenizer): CaptionText {
-  return { text: tokenizer.decode(tokens), score, tokens }
 }

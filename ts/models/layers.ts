@@ -8,22 +8,24 @@ import { layerNorm } from '../ops/layer-norm.js'
 import { linear } from '../ops/linear.js'
 import type { Padding } from '../ops/padding.js'
 import { rmsNorm } from '../ops/rms-norm.js'
-import { slice } from '../ops/slice.js'
 import { activeTape } from '../tape.js'
-import { type Tensor, view } from '../tensor.js'
+import { cast, type Tensor, view } from '../tensor.js'
 import type { Mode } from './mode.js'
 import { type ParamsOf, param, statistic } from './params.js'
 
 const batchNormEpsilon = 1e-5
 
-/** weight [out, in / groups, size, size]; He et al. 2015, arXiv:1502.01852, fan-out as torchvision does. */
+/** weight [out, size, size, in / groups]; He et al. 2015, arXiv:1502.01852, fan-out as torchvision does. */
 export function convolutionSpec(inputs: number, outputs: number, size: number, groups = 1) {
   const fanOut = (outputs * size * size) / groups
   return {
-    weight: param([outputs, inputs / groups, size, size], {
-      kind: 'normal',
-      std: Math.sqrt(2 / fanOut),
-    }),
+    weight: {
+      ...param([outputs, size, size, inputs / groups], {
+        kind: 'normal',
+        std: Math.sqrt(2 / fanOut),
+      }),
+      kernel: true,
+    },
   }
 }
 
@@ -64,12 +66,13 @@ export function convolutionWithNorm(
       { ...options, epsilon: batchNormEpsilon, momentum: 0.1 },
     )
   }
-  return convolution({ x, ...folded(conv, norm, mode), residual }, options)
+  return convolution({ x, ...folded(conv, norm, x, mode), residual }, options)
 }
 
 function folded(
   conv: ParamsOf<ReturnType<typeof convolutionSpec>>,
   norm: ParamsOf<ReturnType<typeof batchNormSpec>>,
+  x: Tensor,
   mode: Mode,
 ) {
   const known = mode.folds.get(conv.weight)
@@ -85,7 +88,7 @@ function folded(
     { epsilon: batchNormEpsilon },
   )
   // The cache outlives the scope of this forward pass.
-  const fold = { weight: weight.retain(), bias: bias.retain() }
+  const fold = { weight: cast(weight, x.dtype).retain(), bias: bias.retain() }
   mode.folds.set(conv.weight, fold)
   return fold
 }
@@ -137,8 +140,10 @@ export function maybeDropout(x: Tensor, probability: number, mode: Mode): Tensor
   return dropout({ x, rng: mode.rng }, { probability, tag: mode.nextTag() })
 }
 
-/** Rows start .. end of a parameter: without a copy when no gradient is asked. */
+/** Rows start .. end of a parameter, a view: its gradient is theirs of the parameter's. */
 export function rows(t: Tensor, start: number, end: number): Tensor {
-  if (activeTape()?.tracks(t)) return slice({ x: t }, { start, end })
-  return view(t, [end - start, ...t.shape.slice(1)], start * (t.size / (t.shape[0] ?? 1)))
+  const first = start * (t.size / (t.shape[0] ?? 1))
+  const part = view(t, [end - start, ...t.shape.slice(1)], first)
+  activeTape()?.trackPart(t, part, first)
+  return part
 }

@@ -7,15 +7,14 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { CheckpointError, printable } from '../errors.js'
 import { writeAtomic } from '../files/atomic.js'
-import { requireTensors } from '../files/require-tensors.js'
-import { readSafetensors, type SafetensorsFile, writeSafetensors } from '../files/safetensors.js'
+import { readSafetensors, writeSafetensors } from '../files/safetensors.js'
 import { fileError } from '../files/system-error.js'
 import { integer } from '../schema.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { loadTokenizer, saveTokenizer } from '../tokenizer/tokenizer-json.js'
 import { modelSchema } from './config.js'
 import { buildModel, type CaptionModel, modelSpecs } from './model.js'
-import type { ParamSpec } from './params.js'
+import { readStored, type StoredValues } from './stored.js'
 
 const configSchema = z.strictObject({
   format: z.literal('captioneer-model'),
@@ -44,15 +43,8 @@ export interface ModelFolder {
   readonly model: CaptionModel
   readonly tokenizer: Tokenizer
   readonly generation: GenerationConfig
-  /** Values by name; every parameter and statistic of the model is there with its shape. */
-  readonly weights: SafetensorsFile
-}
-
-/** Values of one parameter or statistic, to be saved. */
-export interface NamedValues {
-  readonly name: string
-  readonly spec: ParamSpec
-  readonly values: Float32Array
+  /** Values of every parameter and statistic of the model by name, in the device's layout. */
+  readonly weights: ReadonlyMap<string, Float32Array>
 }
 
 /**
@@ -65,7 +57,7 @@ export async function saveModelFolder(
   model: CaptionModel,
   tokenizer: Tokenizer,
   generation: GenerationConfig,
-  weights: readonly NamedValues[],
+  weights: readonly StoredValues[],
   card: string,
   version: string,
 ): Promise<void> {
@@ -82,10 +74,10 @@ export async function saveModelFolder(
     await saveText(join(path, 'tokenizer.json'), saveTokenizer(tokenizer))
     await saveText(join(path, 'generation.json'), `${JSON.stringify(generation, null, 2)}\n`)
     await saveText(join(path, 'README.md'), card)
-    const entries = weights.map(({ name, spec, values }) => ({
+    const entries = weights.map(({ name, shape, values }) => ({
       name,
       dtype: 'F32' as const,
-      shape: spec.shape,
+      shape,
       data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
     }))
     await writeSafetensors(join(path, 'model.safetensors'), entries, new Map([['format', 'pt']]))
@@ -109,8 +101,8 @@ export async function readModelFolder(path: string): Promise<ModelFolder> {
         `${tokenizer.vocabularySize}. The files belong to different models: fetch the folder again`,
     )
   const model = buildModel(config.model, config.vocabulary, config.image)
-  const weights = await readSafetensors(join(path, 'model.safetensors'))
-  requireTensors(weights, new Map(modelSpecs(model).map(([name, spec]) => [name, spec.shape])))
+  const file = await readSafetensors(join(path, 'model.safetensors'))
+  const weights = readStored(file, modelSpecs(model), 'refuse')
   return { path, model, tokenizer, generation, weights }
 }
 

@@ -3,7 +3,6 @@
  * the memory for params belongs to whoever trains (train/) or captions (captioner.ts).
  */
 import { argumentError, internalError } from '../errors.js'
-import type { Device } from '../native.js'
 import { reshape } from '../ops/reshape.js'
 import { scope, type Tensor, zeros } from '../tensor.js'
 import type { ModelConfig } from './config.js'
@@ -18,6 +17,7 @@ import { resnet18 } from './encoders/resnet.js'
 import { tiny } from './encoders/tiny.js'
 import type { Mode } from './mode.js'
 import { namedSpecs, type ParamSpec } from './params.js'
+import { dtypeOf } from './precision.js'
 
 export interface ModelParams {
   readonly encoder: unknown
@@ -39,10 +39,15 @@ export function buildEncoder(config: ModelConfig['encoder']): Encoder {
 /**
  * @param vocabulary number of token ids
  * @param image false for the text-only baseline: no encoder, the memory is one cell of zeros
+ * @param encoder another than the one that the config names
  * @throws ArgumentError when the image is smaller than one cell of the encoder's map
  */
-export function buildModel(config: ModelConfig, vocabulary: number, image = true) {
-  const encoder = buildEncoder(config.encoder)
+export function buildModel(
+  config: ModelConfig,
+  vocabulary: number,
+  image = true,
+  encoder = buildEncoder(config.encoder),
+) {
   const side = Math.ceil(config.image.size / encoder.reduction)
   if (config.image.size < encoder.reduction)
     throw argumentError(
@@ -78,8 +83,8 @@ export function buildModel(config: ModelConfig, vocabulary: number, image = true
         return reshape({ x: map }, { shape: [images * cells, channels] })
       }),
     /** The memory of the text-only baseline. */
-    noImage: (images: number, device: Device): Tensor =>
-      zeros([images, encoder.channels], 'float32', device),
+    noImage: (images: number, params: ModelParams): Tensor =>
+      zeros([images, encoder.channels], dtypeOf(params), params.decoder.embedding.weight.device),
   }
 }
 

@@ -19,6 +19,8 @@ export interface ParamSpec {
   readonly role: 'parameter' | 'statistic'
   /** Whether weight decay applies: matrices and convolutions, not biases, norms, embeddings or positions. */
   readonly decay: boolean
+  /** A convolution's kernel, [O, R, S, C / groups]; files hold it as [O, C / groups, R, S] (stored.ts). */
+  readonly kernel?: boolean
 }
 
 export type ParamTree = { readonly [key: string]: ParamTree | ParamSpec } | readonly ParamTree[]

@@ -23,8 +23,8 @@ const name = 'convolutionBatchNorm'
  * of each channel over the batch and all positions. Overwrites the running statistics:
  * running += momentum (of this batch - running), the variance unbiased.
  *
- * @param x           [B, H, W, C]
- * @param weight      [O, C / groups, R, S]
+ * @param x           [B, H, W, C]; with groups = 1 channels beyond those of weight are ignored, and their gradient is 0
+ * @param weight      [O, R, S, C / groups]
  * @param gamma       [O]
  * @param beta        [O]
  * @param runningMean [O] no gradient flows into it
@@ -38,6 +38,13 @@ const name = 'convolutionBatchNorm'
 export const convolutionBatchNorm = defineOp({
   name,
   inputs: ['x', 'weight', 'gamma', 'beta', 'runningMean', 'runningVar', 'residual?'],
+  kinds: {
+    weight: 'parameter',
+    gamma: 'float32',
+    beta: 'float32',
+    runningMean: 'float32',
+    runningVar: 'float32',
+  },
   shape: (inputs, options: ConvolutionBatchNormOptions) => {
     const { x, weight, residual } = inputs
     const shape = convolutionShape(name, x, weight, options)
@@ -61,8 +68,8 @@ export const convolutionBatchNorm = defineOp({
   },
   extras: ({ gamma }, _options, out) => ({
     y: { shape: out.shape },
-    mean: { shape: gamma.shape },
-    rstd: { shape: gamma.shape },
+    mean: { shape: gamma.shape, dtype: 'float32' as const },
+    rstd: { shape: gamma.shape, dtype: 'float32' as const },
   }),
   forward: (
     k,

@@ -28,8 +28,8 @@ export type ConvolutionNumbers = [
 /**
  * out = activation(x * weight + bias + residual), * the cross-correlation of each window with the weight.
  *
- * @param x        [B, H, W, C]
- * @param weight   [O, C / groups, R, S]
+ * @param x        [B, H, W, C]; with groups = 1 channels beyond those of weight are ignored, and their gradient is 0
+ * @param weight   [O, R, S, C / groups]
  * @param bias     [O]
  * @param residual [B, P, Q, O]
  * @returns        [B, P, Q, O], P = floor((H + top + bottom - R) / stride) + 1, Q alike
@@ -40,6 +40,7 @@ export type ConvolutionNumbers = [
 export const convolution = defineOp({
   name: 'convolution',
   inputs: ['x', 'weight', 'bias?', 'residual?'],
+  kinds: { weight: 'parameter', bias: 'float32' },
   shape: (inputs, options: ConvolutionOptions) => {
     const { x, weight, bias, residual } = inputs
     const shape = convolutionShape('convolution', x, weight, options)
@@ -89,7 +90,7 @@ export function convolutionShape(
   options: ConvolutionOptions,
 ): readonly [number, number, number, number] {
   const [B = 0, , , C = 0] = axes(op, 'x', x, 4)
-  const [O = 0, channels = 0] = axes(op, 'weight', weight, 4)
+  const [O = 0, , , channels = 0] = axes(op, 'weight', weight, 4)
   const { groups = 1, activation = 'none' } = options
   if (!(Number.isInteger(groups) && groups >= 1 && C % groups === 0 && O % groups === 0))
     throw new ArgumentError(
@@ -99,10 +100,10 @@ export function convolutionShape(
     throw new ArgumentError(
       `${op}: expected activation to be one of ${Object.keys(activations).join(', ')}, received ${activation}`,
     )
-  if (channels * groups !== C)
+  if (groups === 1 ? channels > C : channels * groups !== C)
     throw new ShapeError(
-      `${op}: x is ${shapeText(x.shape)} and weight is ${shapeText(weight.shape)}; the second size of weight ` +
-        `must be ${C / groups} (channels of x / groups)`,
+      `${op}: x is ${shapeText(x.shape)} and weight is ${shapeText(weight.shape)}; the last size of weight ` +
+        `must be ${groups === 1 ? `at most ${C} (channels of x)` : `${C / groups} (channels of x / groups)`}`,
     )
   const { height, width } = convolutionPlaces(op, x.shape, weight.shape, options)
   return [B, height, width, O]
@@ -133,6 +134,6 @@ function convolutionPlaces(
   weight: readonly number[],
   { stride = 1, padding }: ConvolutionOptions,
 ): Places {
-  const [, , windowHeight = 0, windowWidth = 0] = weight
+  const [, windowHeight = 0, windowWidth = 0] = weight
   return placesOf(op, x, [windowHeight, windowWidth], stride, padding)
 }

@@ -40,7 +40,7 @@ export interface CrossAttentionOptions {
 export const crossAttention = defineOp({
   name: 'crossAttention',
   inputs: ['q', 'kv', 'queryOffsets', 'keyOffsets', 'rng?'],
-  dtypes: { queryOffsets: 'int32', keyOffsets: 'int32', rng: 'int32' },
+  kinds: { queryOffsets: 'int32', keyOffsets: 'int32', rng: 'int32' },
   shape: ({ q, kv, queryOffsets, keyOffsets, rng }, options: CrossAttentionOptions) => {
     const [, columns = 0] = axes('crossAttention', 'q', q, 2)
     checkHeads('crossAttention', 'q', columns, 1, options.heads)
@@ -63,7 +63,9 @@ export const crossAttention = defineOp({
     checkDropout('crossAttention', options.probability, rng)
     return { shape: q.shape }
   },
-  extras: ({ q }, { heads }) => ({ logSumExp: { shape: [heads, q.shape[0] ?? 0] } }),
+  extras: ({ q }, { heads }) => ({
+    logSumExp: { shape: [heads, q.shape[0] ?? 0], dtype: 'float32' as const },
+  }),
   forward: (k, out, { q, kv, queryOffsets, keyOffsets, rng }, options, { logSumExp }) =>
     k.attention(
       out,
@@ -79,8 +81,8 @@ export const crossAttention = defineOp({
   backward: ({ k, device, grad, gradOf, saved, options }) => {
     const { q, kv, queryOffsets, keyOffsets, rng, out, logSumExp } = saved
     // The kernel gives both; the one that nobody asked for ends with the scope.
-    const dq = gradOf('q') ?? empty(q.shape, 'float32', device)
-    const dkv = gradOf('kv') ?? empty(kv.shape, 'float32', device)
+    const dq = gradOf('q') ?? empty(q.shape, q.dtype, device)
+    const dkv = gradOf('kv') ?? empty(kv.shape, kv.dtype, device)
     k.attentionBackward(
       dq,
       ...columnParts(dkv, 2),

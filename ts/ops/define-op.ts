@@ -18,10 +18,26 @@ export type OpInputs<I extends string> = { readonly [K in RequiredNames<I>]: Ten
   readonly [K in OptionalNames<I>]?: Tensor | undefined
 }
 
-/** Sizes of an output; float32 unless said otherwise. */
+/**
+ * What an input is to an op. Activations and parameters of one call share one dtype, float32 or bfloat16. The gradient
+ * of an activation has that dtype, every other gradient is float32: it is a sum over the whole batch.
+ */
+export type InputKind =
+  | 'activation'
+  /** Learned, of two axes and more. */
+  | 'parameter'
+  /** Vectors: biases, weights of norms, statistics. */
+  | 'float32'
+  | 'int32'
+  | 'uint8'
+
+/** What activations and parameters may be. */
+export type FloatDtype = 'float32' | 'bfloat16'
+
+/** Sizes of an output; the dtype is that of the activations unless said otherwise. */
 export interface Output {
   readonly shape: readonly number[]
-  readonly dtype?: Dtype
+  readonly dtype?: Dtype | undefined
 }
 
 type Extras<X extends string> = { readonly [K in X]?: Tensor | undefined }
@@ -49,8 +65,8 @@ export interface OpSpec<I extends string, X extends string, S extends string, O>
   readonly name: string
   /** Names of the tensor inputs, in order; a trailing '?' marks an optional one. */
   readonly inputs: readonly I[]
-  /** Inputs that are not float32. */
-  readonly dtypes?: Partial<Record<Name<I>, Dtype>>
+  /** Inputs that are not activations. */
+  readonly kinds?: Partial<Record<Name<I>, InputKind>>
   /** Checks the inputs' shapes and gives the output's. @throws ShapeError, ArgumentError */
   readonly shape: (inputs: OpInputs<I>, options: O) => Output
   /** Further outputs, allocated when a gradient will be asked (or `withExtras` is called). */
@@ -85,6 +101,7 @@ export type Op<I extends string, X extends string, O> = Call<I, O, Tensor> & {
 export interface AnyOpSpec {
   readonly name: string
   readonly inputs: readonly string[]
+  readonly kinds: Readonly<Partial<Record<string, InputKind>>>
   readonly differentiable: boolean
 }
 
@@ -101,19 +118,20 @@ export function defineOp<
 
   const run = (inputs: OpInputs<I>, options: O, wantExtras: boolean) => {
     const byName = inputs as unknown as Readonly<Record<string, Tensor | undefined>>
-    const device = checkInputs(spec, byName)
+    const { device, dtype } = checkInputs(spec, byName)
     const output = spec.shape(inputs, options)
+    expectDtypeOf(spec.name, 'the output', output.dtype ?? dtype, device)
     const tape = activeTape()
     const recorded =
       spec.backward !== undefined && tape !== undefined && names.some((n) => tape.tracks(byName[n]))
     return scope((current) => {
-      const out = empty(output.shape, output.dtype ?? 'float32', device)
+      const out = empty(output.shape, output.dtype ?? dtype, device)
       const extras: Record<string, Tensor> = {}
       if ((recorded || wantExtras) && spec.extras)
         for (const [name, extra] of Object.entries<Output>(spec.extras(inputs, options, output)))
-          extras[name] = empty(extra.shape, extra.dtype ?? 'float32', device)
+          extras[name] = empty(extra.shape, extra.dtype ?? dtype, device)
       spec.forward(device.kernels, out, inputs, options, extras as Extras<X>)
-      if (recorded && !wantExtras) record(out, extras, byName, options, device)
+      if (recorded && !wantExtras) record(out, extras, byName, options, device, dtype)
       return wantExtras ? { out, ...extras } : current.keep(out)
     })
   }
@@ -124,6 +142,7 @@ export function defineOp<
     inputs: Readonly<Record<string, Tensor | undefined>>,
     options: O,
     device: Device,
+    dtype: FloatDtype,
   ) => {
     const available: Readonly<Record<string, Tensor | undefined>> = { ...inputs, ...extras, out }
     const saved = Object.fromEntries((spec.saves ?? []).map((name) => [name, available[name]]))
@@ -133,7 +152,7 @@ export function defineOp<
       out,
       inputs,
       saved: Object.values(saved).filter((t) => t !== undefined),
-      backward: (grad, needs) =>
+      backward: (grad, needs, place) =>
         spec.backward?.({
           k: device.kernels,
           device,
@@ -141,8 +160,11 @@ export function defineOp<
           saved: saved as unknown as Saved<I, X, S>,
           options,
           shapes: shapes as Record<Name<I>, readonly number[]>,
-          gradOf: (name) =>
-            needs(name) ? empty(shapes[name] ?? [], 'float32', device) : undefined,
+          gradOf: (name) => {
+            if (!needs(name)) return undefined
+            const own = kindOf(spec, name) === 'activation' ? dtype : 'float32'
+            return place(name, own) ?? empty(shapes[name] ?? [], own, device)
+          },
         }) ?? {},
     })
   }
@@ -152,16 +174,27 @@ export function defineOp<
   const facts = {
     name: spec.name,
     inputs: spec.inputs as readonly string[],
+    kinds: (spec.kinds ?? {}) as Readonly<Partial<Record<string, InputKind>>>,
     differentiable: spec.backward !== undefined,
   }
   return Object.assign(plain, { spec: facts, withExtras }) as unknown as Op<I, X, O>
 }
 
+interface Kinds {
+  readonly kinds?: Readonly<Partial<Record<string, InputKind>>>
+}
+
+function kindOf({ kinds }: Kinds, name: string): InputKind {
+  return kinds?.[name] ?? 'activation'
+}
+
+/** The device of all inputs, and the dtype of activations and parameters (float32 when there is none). */
 function checkInputs(
-  spec: { name: string; inputs: readonly string[]; dtypes?: Partial<Record<string, Dtype>> },
+  spec: Kinds & { readonly name: string; readonly inputs: readonly string[] },
   inputs: Readonly<Record<string, Tensor | undefined>>,
-): Device {
+): { device: Device; dtype: FloatDtype } {
   let device: Device | undefined
+  let first: { readonly name: string; readonly dtype: FloatDtype } | undefined
   for (const input of spec.inputs) {
     const name = input.replace('?', '')
     const t = inputs[name]
@@ -169,9 +202,17 @@ function checkInputs(
       if (input.endsWith('?')) continue
       throw new ShapeError(`${spec.name}: input ${name} is missing`)
     }
-    const dtype = spec.dtypes?.[name] ?? 'float32'
-    if (t.dtype !== dtype)
-      throw new DtypeError(`${spec.name}: ${name} must be ${dtype}, received ${t.dtype}`)
+    const kind = kindOf(spec, name)
+    if (kind === 'activation' || kind === 'parameter') {
+      const dtype = floatDtype(spec.name, name, t)
+      first ??= { name, dtype }
+      if (dtype !== first.dtype)
+        throw new DtypeError(
+          `${spec.name}: ${name} is ${dtype} and ${first.name} is ${first.dtype}; activations and weights of one ` +
+            'call must be all float32 or all bfloat16',
+        )
+    } else if (t.dtype !== kind)
+      throw new DtypeError(`${spec.name}: ${name} must be ${kind}, received ${t.dtype}`)
     if (device && t.device !== device)
       throw new ShapeError(
         `${spec.name}: ${name} is on ${t.device.name}, the inputs before it on ${device.name}`,
@@ -179,7 +220,24 @@ function checkInputs(
     device = t.device
   }
   if (!device) throw new ShapeError(`${spec.name}: no inputs`)
-  return device
+  return { device, dtype: first?.dtype ?? 'float32' }
+}
+
+function floatDtype(op: string, name: string, { dtype, device }: Tensor): FloatDtype {
+  if (dtype !== 'float32' && dtype !== 'bfloat16') {
+    const expected = device.name === 'cpu' ? 'float32' : 'float32 or bfloat16'
+    throw new DtypeError(`${op}: ${name} must be ${expected}, received ${dtype}`)
+  }
+  expectDtypeOf(op, name, dtype, device)
+  return dtype
+}
+
+/** @throws DtypeError for bfloat16 on the CPU: it stores and converts it, but has no arithmetic of it */
+function expectDtypeOf(op: string, name: string, dtype: Dtype, device: Device): void {
+  if (dtype === 'bfloat16' && device.name === 'cpu')
+    throw new DtypeError(
+      `${op}: ${name} is bfloat16; the CPU computes in float32. Use precision "float32", or device "cuda"`,
+    )
 }
 
 /** The sizes of `t`, which must have `rank` axes. */

@@ -24,7 +24,7 @@ export interface DropoutOptions {
 export const dropout = defineOp({
   name: 'dropout',
   inputs: ['x', 'residual?', 'rng'],
-  dtypes: { rng: 'int32' },
+  kinds: { rng: 'int32' },
   shape: ({ x, residual, rng }, { probability, tag }: DropoutOptions) => {
     checkDropout('dropout', probability, rng)
     if (!(Number.isInteger(tag) && tag >= 0 && tag < 2 ** 31))

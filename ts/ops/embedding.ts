@@ -21,7 +21,12 @@ export interface EmbeddingOptions {
 export const embedding = defineOp({
   name: 'embedding',
   inputs: ['tokens', 'positions?', 'tokenWeight', 'positionWeight?'],
-  dtypes: { tokens: 'int32', positions: 'int32' },
+  kinds: {
+    tokens: 'int32',
+    positions: 'int32',
+    tokenWeight: 'parameter',
+    positionWeight: 'parameter',
+  },
   shape: (inputs, { scale = 1 }: EmbeddingOptions) => {
     const { tokens, positions, tokenWeight, positionWeight } = inputs
     const [, channels = 0] = axes('embedding', 'tokenWeight', tokenWeight, 2)

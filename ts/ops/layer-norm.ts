@@ -21,6 +21,7 @@ export interface NormOptions {
 export const layerNorm = defineOp({
   name: 'layerNorm',
   inputs: ['x', 'weight', 'bias'],
+  kinds: { weight: 'float32', bias: 'float32' },
   shape: ({ x, weight, bias }, { epsilon }: NormOptions) => {
     checkNorm('layerNorm', x, { weight, bias }, epsilon)
     return { shape: x.shape }
@@ -54,7 +55,7 @@ export function checkNorm(
   if (!(epsilon > 0)) throw argumentError(op, 'epsilon', 'a number above 0', epsilon)
 }
 
-/** One number for each row of the last axis. */
-export function perRow(x: Tensor): { shape: readonly number[] } {
-  return { shape: x.shape.slice(0, -1) }
+/** One float32 number for each row of the last axis. */
+export function perRow(x: Tensor): { shape: readonly number[]; dtype: 'float32' } {
+  return { shape: x.shape.slice(0, -1), dtype: 'float32' }
 }

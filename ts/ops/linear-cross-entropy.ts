@@ -20,7 +20,7 @@ export interface CrossEntropyOptions {
  * @param bias        [V]
  * @param targets     int32 [...]: class of each token, 0 to V - 1, or ignoreIndex
  * @param denominator [1]: what the sum is divided by, usually the number of tokens that count; a constant
- * @returns           [1]
+ * @returns           [1] float32
  * @throws ShapeError when the shapes do not fit together; ArgumentError for bad options, and, once the device gets
  *   there, for targets out of range
  * Source of label smoothing: Szegedy et al. 2016, arXiv:1512.00567, section 7.
@@ -28,16 +28,16 @@ export interface CrossEntropyOptions {
 export const linearCrossEntropy = defineOp({
   name: 'linearCrossEntropy',
   inputs: ['x', 'weight', 'bias?', 'targets', 'denominator'],
-  dtypes: { targets: 'int32' },
+  kinds: { weight: 'parameter', bias: 'float32', targets: 'int32', denominator: 'float32' },
   shape: ({ x, weight, bias, targets, denominator }, options: CrossEntropyOptions) => {
     checkCrossEntropy('linearCrossEntropy', x, weight, bias, targets, options)
     expectShape('linearCrossEntropy', 'denominator', denominator, [1], 'one loss')
-    return { shape: [1] }
+    return { shape: [1], dtype: 'float32' as const }
   },
   extras: ({ x, weight, bias }) => ({
     dx: { shape: x.shape },
-    dweight: { shape: weight.shape },
-    dbias: { shape: bias?.shape ?? [0] },
+    dweight: { shape: weight.shape, dtype: 'float32' as const },
+    dbias: { shape: bias?.shape ?? [0], dtype: 'float32' as const },
   }),
   forward: (k, out, { x, weight, bias, targets, denominator }, options, { dx, dweight, dbias }) =>
     k.linearCrossEntropy(

@@ -1,12 +1,15 @@
 /** Linear layer with bias, activation and residual. */
 import { argumentError, ShapeError, shapeText } from '../errors.js'
 import { type Activation, activations } from '../kernels.js'
+import { activeTape } from '../tape.js'
 import type { Tensor } from '../tensor.js'
 import { axes, defineOp, expectShape } from './define-op.js'
 
 export interface LinearOptions {
   /** 'none' unless given. */
   readonly activation?: Activation
+  /** float32 logits of bfloat16 inputs, without a residual and without a gradient; the dtype of x unless given. */
+  readonly outDtype?: 'float32'
 }
 
 /**
@@ -23,7 +26,8 @@ export interface LinearOptions {
 export const linear = defineOp({
   name: 'linear',
   inputs: ['x', 'weight', 'bias?', 'residual?'],
-  shape: ({ x, weight, bias, residual }, { activation = 'none' }: LinearOptions) => {
+  kinds: { weight: 'parameter', bias: 'float32' },
+  shape: ({ x, weight, bias, residual }, { activation = 'none', outDtype }: LinearOptions) => {
     if (!(activation in activations))
       throw argumentError(
         'linear',
@@ -35,7 +39,9 @@ export const linear = defineOp({
     const shape = [...x.shape.slice(0, -1), outputs]
     expectShape('linear', 'bias', bias, [outputs], `weight ${shapeText(weight.shape)}`)
     expectShape('linear', 'residual', residual, shape, 'the output')
-    return { shape }
+    if (outDtype && (residual || activeTape()?.tracks(x) || activeTape()?.tracks(weight)))
+      throw argumentError('linear', 'outDtype', 'left out with a residual or a gradient', outDtype)
+    return { shape, dtype: outDtype }
   },
   // The values before the activation; without one there is nothing to keep.
   extras: (_, { activation = 'none' }, { shape }) => ({

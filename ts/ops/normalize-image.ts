@@ -1,12 +1,14 @@
 /** Bytes of images to normalised floats, cropped, scaled and mirrored on the way when boxes are given. */
 import { ArgumentError, ShapeError, shapeText } from '../errors.js'
-import { axes, defineOp, expectShape } from './define-op.js'
+import { axes, defineOp, expectShape, type FloatDtype } from './define-op.js'
 
 export interface NormalizeImageOptions {
   /** Height and width of the output, in pixels; only with crop boxes. As x unless given. */
   readonly size?: readonly [height: number, width: number]
   /** Channels of the output, those beyond three zero. 3 unless given. */
   readonly channels?: number
+  /** float32 unless given. */
+  readonly dtype?: FloatDtype
 }
 
 /**
@@ -23,8 +25,8 @@ export interface NormalizeImageOptions {
 export const normalizeImage = defineOp({
   name: 'normalizeImage',
   inputs: ['x', 'mean', 'std', 'crop?'],
-  dtypes: { x: 'uint8', crop: 'int32' },
-  shape: ({ x, mean, std, crop }, { size, channels = 3 }: NormalizeImageOptions) => {
+  kinds: { x: 'uint8', mean: 'float32', std: 'float32', crop: 'int32' },
+  shape: ({ x, mean, std, crop }, { size, channels = 3, dtype }: NormalizeImageOptions) => {
     const [B = 0, IH = 0, IW = 0, colours] = axes('normalizeImage', 'x', x, 4)
     if (colours !== 3)
       throw new ShapeError(
@@ -46,7 +48,7 @@ export const normalizeImage = defineOp({
       throw new ArgumentError(
         `normalizeImage: expected size to be two integers of at least 1, received ${JSON.stringify(size)}`,
       )
-    return { shape: [B, H, W, channels] }
+    return { shape: [B, H, W, channels], dtype }
   },
   forward: (k, out, { x, mean, std, crop }) => k.normalizeImage(out, x, mean, std, crop),
 })

@@ -14,6 +14,7 @@ import { checkNorm, defaultEpsilon, type NormOptions, perRow } from './layer-nor
 export const rmsNorm = defineOp({
   name: 'rmsNorm',
   inputs: ['x', 'weight'],
+  kinds: { weight: 'float32' },
   shape: ({ x, weight }, { epsilon }: NormOptions) => {
     checkNorm('rmsNorm', x, { weight }, epsilon)
     return { shape: x.shape }

@@ -33,7 +33,7 @@ export interface SelfAttentionOptions {
 export const selfAttention = defineOp({
   name: 'selfAttention',
   inputs: ['qkv', 'offsets', 'rng?'],
-  dtypes: { offsets: 'int32', rng: 'int32' },
+  kinds: { offsets: 'int32', rng: 'int32' },
   shape: ({ qkv, offsets, rng }, options: SelfAttentionOptions) => {
     const [tokens = 0, columns = 0] = axes('selfAttention', 'qkv', qkv, 2)
     checkHeads('selfAttention', 'qkv', columns, 3, options.heads)
@@ -43,7 +43,7 @@ export const selfAttention = defineOp({
     return { shape: [tokens, columns / 3] }
   },
   extras: ({ qkv }, { heads }: SelfAttentionOptions) => ({
-    logSumExp: { shape: [heads, qkv.shape[0] ?? 0] },
+    logSumExp: { shape: [heads, qkv.shape[0] ?? 0], dtype: 'float32' as const },
   }),
   forward: (k, out, { qkv, offsets, rng }, options, { logSumExp }) =>
     k.attention(out, logSumExp, ...columnParts(qkv, 3), offsets, offsets, rng, ...scalars(options)),

@@ -4,7 +4,7 @@ import { view } from '../tensor.js'
 import { defineOp } from './define-op.js'
 
 /**
- * out = x[start .. end) along the first axis.
+ * out = x[start .. end) along the first axis, of a parameter.
  *
  * @param x [R, ...]
  * @returns [end - start, ...]
@@ -13,6 +13,7 @@ import { defineOp } from './define-op.js'
 export const slice = defineOp({
   name: 'slice',
   inputs: ['x'],
+  kinds: { x: 'parameter' },
   shape: ({ x }, { start, end }: { start: number; end: number }) => {
     const rows = x.shape[0] ?? 0
     if (!(start >= 0 && start < end && end <= rows))

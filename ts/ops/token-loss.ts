@@ -15,17 +15,17 @@ import {
  * @param weight  [V, C]
  * @param bias    [V]
  * @param targets int32 [...]: class of each token, 0 to V - 1, or ignoreIndex
- * @returns       like targets
+ * @returns       float32, shaped like targets
  * @throws ShapeError when the shapes do not fit together; ArgumentError for bad options, and, once the device gets
  *   there, for targets out of range
  */
 export const tokenLoss = defineOp({
   name: 'tokenLoss',
   inputs: ['x', 'weight', 'bias?', 'targets'],
-  dtypes: { targets: 'int32' },
+  kinds: { weight: 'parameter', bias: 'float32', targets: 'int32' },
   shape: ({ x, weight, bias, targets }, options: CrossEntropyOptions) => {
     checkCrossEntropy('tokenLoss', x, weight, bias, targets, options)
-    return { shape: targets.shape }
+    return { shape: targets.shape, dtype: 'float32' as const }
   },
   extras: ({ targets }) => ({ rank: { shape: targets.shape, dtype: 'int32' as const } }),
   forward: (k, out, { x, weight, bias, targets }, options, { rank }) =>

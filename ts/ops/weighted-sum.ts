@@ -7,7 +7,7 @@ import { defineOp, expectShape } from './define-op.js'
  *
  * @param x       [...] any shape
  * @param weights [...] like x; a constant (no gradient flows into it)
- * @returns       [1]
+ * @returns       [1] float32
  * @throws ShapeError when the shapes differ
  */
 export const weightedSum = defineOp({
@@ -15,7 +15,7 @@ export const weightedSum = defineOp({
   inputs: ['x', 'weights'],
   shape: ({ x, weights }) => {
     expectShape('weightedSum', 'weights', weights, x.shape, 'x')
-    return { shape: [1] }
+    return { shape: [1], dtype: 'float32' as const }
   },
   forward: (k, out, { x, weights }) =>
     k.linear(

@@ -31,7 +31,7 @@ function sides(
 /** The plain convolution: [B, P, Q, O]. */
 function convolve(x: Array64, weight: Array64, options: Options): Array64 {
   const [B = 0, H = 0, W = 0, C = 0] = x.shape
-  const [O = 0, share = 0, R = 0, S = 0] = weight.shape
+  const [O = 0, R = 0, S = 0, share = 0] = weight.shape
   const { stride = 1, padding, groups = 1 } = options
   const [top = 0, bottom = 0] = sides(padding, H, R, stride, 0)
   const [left = 0, right = 0] = sides(padding, W, S, stride, 1)
@@ -52,7 +52,7 @@ function convolve(x: Array64, weight: Array64, options: Options): Array64 {
               for (let c = 0; c < share; c++)
                 sum +=
                   (x.data[((b * H + h) * W + w) * C + group * share + c] ?? 0) *
-                  (weight.data[((o * share + c) * R + r) * S + s] ?? 0)
+                  (weight.data[((o * R + r) * S + s) * share + c] ?? 0)
             }
           data[((b * P + p) * Q + q) * O + o] = sum
         }

@@ -40,12 +40,20 @@ const self: readonly SelfCase[] = [
   { lengths: [31, 0, 32, 33], heads: 2, size: 16, causal: true },
   { lengths: [31, 32, 0, 33], heads: 3, size: 20, causal: false },
   { lengths: [127, 128], heads: 1, size: 64, causal: false },
-  { lengths: [129, 5], heads: 2, size: 128, causal: true },
-  { lengths: [1000], heads: 1, size: 4, causal: true },
+  { lengths: [129, 5], heads: 1, size: 128, causal: true },
+  { lengths: [300], heads: 1, size: 4, causal: true },
   { lengths: [3, 7], heads: 3, size: 5, causal: false },
   { lengths: [9, 40], heads: 2, size: 8, causal: true, scale: 20 },
   { lengths: [5, 0, 33], heads: 2, size: 12, causal: true, probability: 0.4 },
   { lengths: [70], heads: 2, size: 8, causal: false, probability: 0.1 },
+  // Head sizes that have kernels of their own on a GPU, in bfloat16; rows around strips of 16.
+  { lengths: [16, 7, 1, 33], heads: 1, size: 64, causal: true },
+  { lengths: [49, 64, 0, 65], heads: 1, size: 64, causal: false },
+  { lengths: [65, 30], heads: 1, size: 32, causal: true, probability: 0.3 },
+  { lengths: [17, 40], heads: 2, size: 96, causal: true, probability: 0.2 },
+  // More keys of this size than the gradient has warps for.
+  { lengths: [20, 81], heads: 1, size: 128, causal: true },
+  { lengths: [9], heads: 1, size: 200, causal: true },
 ]
 
 interface CrossCase {
@@ -54,9 +62,19 @@ interface CrossCase {
   readonly heads: number
   readonly size: number
   readonly probability?: number
+  /** Inputs whose gradient is wanted, unless both. */
+  readonly gradients?: readonly string[]
 }
 
-const crossSample = ({ queries, keys, heads, size, probability }: CrossCase): Sample => ({
+const crossSample = ({
+  queries,
+  keys,
+  heads,
+  size,
+  probability,
+  gradients,
+}: CrossCase): Sample => ({
+  ...(gradients ? { gradients } : {}),
   inputs: {
     q: { shape: [total(queries), heads * size] },
     kv: { shape: [total(keys), 2 * heads * size] },
@@ -74,7 +92,8 @@ const crossSample = ({ queries, keys, heads, size, probability }: CrossCase): Sa
 })
 
 const cross: readonly CrossCase[] = [
-  { queries: [1], keys: [1], heads: 1, size: 16 },
+  // With one key the gradient of q is nothing but rounding.
+  { queries: [1], keys: [1], heads: 1, size: 16, gradients: ['kv'] },
   { queries: [12, 20, 16, 13, 17, 15, 0, 14, 12, 19], keys: [49, 49], heads: 2, size: 32 },
   { queries: [3, 3, 3], keys: [49, 49, 49], heads: 8, size: 16 },
   { queries: [31, 33], keys: [197], heads: 1, size: 64 },
@@ -82,6 +101,13 @@ const cross: readonly CrossCase[] = [
   { queries: [0, 2], keys: [5, 4], heads: 1, size: 8 },
   { queries: [33], keys: [1000], heads: 1, size: 4 },
   { queries: [5, 6, 7, 8], keys: [31, 33], heads: 2, size: 8, probability: 0.3 },
+  { queries: [5, 3, 0, 7], keys: [49, 16], heads: 2, size: 64, probability: 0.25 },
+  { queries: [2, 3, 4], keys: [7, 0, 1], heads: 1, size: 96 },
+  { queries: [40, 30], keys: [65], heads: 2, size: 32, gradients: ['q'] },
+  { queries: [3, 19], keys: [16], heads: 1, size: 64, gradients: ['kv'] },
+  // More keys than fit a block of a GPU: in the gradient, and in both.
+  { queries: [6, 20], keys: [300], heads: 1, size: 64 },
+  { queries: [18], keys: [197], heads: 1, size: 128, probability: 0.1 },
 ]
 
 const qkv = (...shape: number[]): SampleInput => ({ shape })

@@ -3,7 +3,7 @@ import type { OpSamples, Sample, SampleInput } from '../samples.js'
 
 const of = (...shape: number[]): SampleInput => ({ shape })
 const weightOf = (...shape: number[]): SampleInput => {
-  const [, C = 1, R = 1, S = 1] = shape
+  const [, R = 1, S = 1, C = 1] = shape
   return { shape, scale: 1 / Math.sqrt(C * R * S) }
 }
 
@@ -11,6 +11,8 @@ type Sizes = readonly [B: number, H: number, W: number, C: number, O: number, R:
 
 interface Case {
   readonly sizes: Sizes
+  /** Channels of weight, where x has more. */
+  readonly used?: number
   readonly options: {
     readonly stride?: number
     readonly padding: number | 'same' | readonly [number, number, number, number]
@@ -21,7 +23,7 @@ interface Case {
   readonly residual?: readonly [P: number, Q: number]
 }
 
-/** Groups 1, some and all; each padding; stride 2 on odd and even sizes; channels around 8, 16 and 32. */
+/** Groups 1, some and all; each padding; stride 2 on odd and even sizes; channels around 8, 16, 32 and 64. */
 const cases: readonly Case[] = [
   { sizes: [2, 5, 7, 3, 8, 3, 3], options: { padding: 1 } },
   { sizes: [1, 1, 1, 1, 1, 1, 1], options: { padding: 1 } },
@@ -43,11 +45,44 @@ const cases: readonly Case[] = [
   { sizes: [2, 5, 5, 6, 12, 3, 3], options: { padding: 1, groups: 2, activation: 'relu' } },
   { sizes: [3, 4, 4, 129, 127, 1, 1], options: { padding: 0, activation: 'relu' } },
   { sizes: [0, 5, 5, 3, 4, 3, 3], options: { padding: 1, activation: 'relu' } },
+  {
+    sizes: [2, 9, 8, 4, 31, 7, 7],
+    used: 3,
+    options: { stride: 2, padding: 3, activation: 'relu' },
+  },
+  { sizes: [2, 8, 8, 4, 32, 3, 3], used: 3, options: { stride: 2, padding: 'same' } },
+  { sizes: [2, 5, 4, 1, 1, 3, 3], options: { padding: 1 } },
+  { sizes: [1, 5, 4, 64, 24, 1, 1], options: { padding: 0, activation: 'relu6' } },
+  { sizes: [2, 3, 4, 5, 8, 1, 1], used: 3, options: { padding: 0 } },
+  // Depthwise: 5 x 5, more rows than one thread takes, padding beyond the window, channels of several blocks, windows
+  // without a kernel of their own.
+  { sizes: [1, 9, 10, 8, 8, 5, 5], options: { stride: 2, padding: 'same', groups: 8 } },
+  {
+    sizes: [1, 17, 5, 6, 6, 5, 5],
+    options: { padding: 2, groups: 6, activation: 'relu' },
+    residual: [17, 5],
+  },
+  {
+    sizes: [1, 9, 6, 8, 8, 3, 3],
+    options: { padding: 1, groups: 8, activation: 'relu6' },
+    residual: [9, 6],
+  },
+  { sizes: [1, 17, 7, 8, 8, 3, 3], options: { stride: 2, padding: [0, 1, 1, 0], groups: 8 } },
+  { sizes: [1, 3, 2, 4, 4, 3, 3], options: { padding: 3, groups: 4 } },
+  { sizes: [1, 3, 4, 136, 136, 3, 3], options: { stride: 2, padding: 1, groups: 136 } },
+  { sizes: [2, 6, 5, 8, 8, 3, 2], options: { stride: 3, padding: 1, groups: 8 } },
+  // Channels in eights, as a GPU's copy engine wants them: more than it takes at once, several images, uneven padding.
+  { sizes: [3, 4, 3, 64, 72, 3, 3], options: { padding: 1, activation: 'relu' } },
+  { sizes: [2, 5, 5, 24, 40, 2, 3], options: { padding: [1, 2, 0, 1] }, residual: [5, 6] },
+  {
+    sizes: [1, 7, 6, 136, 16, 3, 3],
+    options: { stride: 2, padding: 'same', activation: 'relu6' },
+  },
 ]
 
-const inputsOf = ({ sizes: [B, H, W, C, O, R, S], options, residual }: Case) => ({
+const inputsOf = ({ sizes: [B, H, W, C, O, R, S], used = C, options, residual }: Case) => ({
   x: of(B, H, W, C),
-  weight: weightOf(O, C / (options.groups ?? 1), R, S),
+  weight: weightOf(O, R, S, used / (options.groups ?? 1)),
   ...(residual && { residual: of(B, ...residual, O) }),
 })
 
@@ -56,7 +91,7 @@ const wrong = (
   error: RegExp,
   options?: object,
 ) => ({
-  inputs: { x: of(1, 4, 4, 6), weight: of(8, 6, 3, 3), ...changed },
+  inputs: { x: of(1, 4, 4, 6), weight: of(8, 3, 3, 6), ...changed },
   options: { padding: 1, ...options },
   error,
 })
@@ -64,8 +99,13 @@ const wrong = (
 const convolutionWrong = (op: string) => [
   wrong({ x: of(4, 4, 6) }, new RegExp(`${op}: x must have 4 axes`)),
   wrong(
-    { weight: of(8, 5, 3, 3) },
-    new RegExp(`${op}: x is .*6\\] and weight is .*must be 6 \\(channels of x / groups\\)`),
+    { weight: of(8, 3, 3, 7) },
+    new RegExp(`${op}: x is .*6\\] and weight is .*must be at most 6 \\(channels of x\\)`),
+  ),
+  wrong(
+    { weight: of(8, 3, 3, 2) },
+    new RegExp(`${op}: x is .*6\\] and weight is .*must be 3 \\(channels of x / groups\\)`),
+    { groups: 2 },
   ),
   wrong({}, new RegExp(`${op}: expected groups to divide .*received 4`), { groups: 4 }),
   wrong({}, new RegExp(`${op}: expected stride .*received 0`), { stride: 0 }),
@@ -107,7 +147,7 @@ export const convolutionSamples = {
       })),
       // Inference only: nothing here is differentiated through gelu and silu.
       ...(['gelu', 'silu'] as const).map((activation) => ({
-        inputs: { x: of(2, 5, 5, 8), weight: weightOf(16, 8, 3, 3), bias: of(16) },
+        inputs: { x: of(2, 5, 5, 8), weight: weightOf(16, 3, 3, 8), bias: of(16) },
         options: { padding: 1, activation },
         gradients: [],
       })),
@@ -139,12 +179,12 @@ export const convolutionSamples = {
   },
   foldBatchNorm: {
     right: [
-      { inputs: { weight: of(33, 5, 3, 3), ...perChannel(33) } },
+      { inputs: { weight: of(33, 3, 3, 5), ...perChannel(33) } },
       { inputs: { weight: of(1, 1, 1, 1), ...perChannel(1) }, options: { epsilon: 1e-3 } },
     ],
     wrong: [
       {
-        inputs: { weight: of(3, 5, 3, 3), ...perChannel(2) },
+        inputs: { weight: of(3, 3, 3, 5), ...perChannel(2) },
         error: /foldBatchNorm: gamma is \[2\]; it must be \[3\]/,
       },
     ],
@@ -155,6 +195,9 @@ export const convolutionSamples = {
       { inputs: { x: of(1, 4, 6, 129) }, options: { size: 2 } },
       { inputs: { x: of(3, 5, 5, 32) }, options: { size: 3, stride: 1, padding: 1 } },
       { inputs: { x: of(1, 1, 1, 1) }, options: { size: 1 } },
+      // Windows that reach beyond all edges, channels that are no vectors, gaps between windows.
+      { inputs: { x: of(2, 4, 5, 31) }, options: { size: 5, stride: 1, padding: 2 } },
+      { inputs: { x: of(1, 9, 7, 24) }, options: { size: 2, stride: 3 } },
     ],
     wrong: [
       { inputs: { x: of(2, 3, 3) }, options: { size: 2 }, error: /maxPool: x must have 4 axes/ },
@@ -178,6 +221,9 @@ export const convolutionSamples = {
   averagePool: {
     right: [
       { inputs: { x: of(2, 7, 7, 33) } },
+      { inputs: { x: of(3, 9, 5, 136) } },
+      { inputs: { x: of(2, 4, 5, 16) }, options: { size: 5, stride: 1, padding: 2 } },
+      { inputs: { x: of(1, 9, 7, 3) }, options: { size: 2, stride: 3 } },
       { inputs: { x: of(1, 3, 5, 8) } },
       { inputs: { x: of(2, 7, 8, 5) }, options: { size: 3, stride: 2, padding: 1 } },
       { inputs: { x: of(1, 4, 6, 129) }, options: { size: 2 } },

@@ -28,6 +28,11 @@ const linearSizes: readonly LinearSizes[] = [
   [31, 33, 32],
   [129, 127, 31],
   [391, 17, 33],
+  // Rows of whole 16 bytes, as a GPU's copy engine wants them: several tiles, a long inner axis, few rows.
+  [130, 72, 136],
+  [40, 640, 72],
+  [72, 1544, 72],
+  [1, 264, 72],
 ]
 
 const linearSample = ([rows, columns, outputs]: LinearSizes, i: number): Sample => ({
@@ -40,6 +45,15 @@ const linearSample = ([rows, columns, outputs]: LinearSizes, i: number): Sample 
   options: { activation: (['none', 'gelu', 'relu', 'silu', 'relu6'] as const)[i % 5] },
 })
 
+/** Rows of norms in and beyond a warp's registers, and more of them than one block of a GPU sums. */
+const longRows = [
+  [37, 512],
+  [11, 1024],
+  [2, 2048],
+  [2, 2049],
+  [3, 4096],
+] as const
+
 const lossInputs = (rows: number, columns: number, classes: number, bias = true) => ({
   x: of(rows, columns),
   weight: weightOf(classes, columns),
@@ -47,17 +61,19 @@ const lossInputs = (rows: number, columns: number, classes: number, bias = true)
   targets: ids(rows, classes),
 })
 
-/** As above; more rows than one chunk, ignored tokens, label smoothing, logits of a thousand. */
+/** As above; more rows than one chunk (256 on a CPU, 2048 on a GPU), a long row, ignored tokens, label smoothing, logits of a thousand. */
 const lossCases: readonly Sample[] = [
   { inputs: lossInputs(1, 1, 1) },
   { inputs: lossInputs(33, 31, 129, false), options: { labelSmoothing: 0.1 } },
   { inputs: lossInputs(300, 8, 37), options: { labelSmoothing: 0.3 } },
+  { inputs: lossInputs(2100, 3, 5) },
+  { inputs: lossInputs(3, 9, 2100), options: { labelSmoothing: 0.1 } },
   {
     inputs: { ...lossInputs(5, 7, 9), targets: integers(3, 0, 8, 0, 1) },
     options: { ignoreIndex: 0, labelSmoothing: 0.2 },
   },
   { inputs: { ...lossInputs(2, 7, 9), targets: integers(-100, -100) } },
-  { inputs: { ...lossInputs(31, 32, 33), x: { shape: [31, 32], scale: 1000 } } },
+  { inputs: { ...lossInputs(5, 32, 33), x: { shape: [5, 32], scale: 1000 } } },
   // Large and equal logits; the gradient of x is 0, to which nothing can be relative.
   {
     inputs: {
@@ -125,6 +141,9 @@ export const linearSamples = {
       })),
       { inputs: { x: { shape: [70, 3, 9], offset: 30 }, weight: of(9), bias: of(9) } },
       { inputs: { x: of(8), weight: of(8), bias: of(8) }, options: { epsilon: 0.5 } },
+      ...longRows.map(([rows, n]) => ({
+        inputs: { x: of(rows, n), weight: of(n), bias: of(n) },
+      })),
     ],
     wrong: [
       {
@@ -140,10 +159,13 @@ export const linearSamples = {
   },
   rmsNorm: {
     right: [
-      ...[1, 31, 32, 33, 127, 128, 129, 1000].map((n) => ({
+      // The gradient of a row of one element is next to 0, to which nothing can be relative.
+      { inputs: { x: of(5, 1), weight: of(1) }, gradients: ['weight'] },
+      ...[31, 32, 33, 127, 128, 129, 1000].map((n) => ({
         inputs: { x: of(5, n), weight: of(n) },
       })),
       { inputs: { x: of(70, 3, 9), weight: of(9) }, options: { epsilon: 0.5 } },
+      ...longRows.map(([rows, n]) => ({ inputs: { x: of(rows, n), weight: of(n) } })),
     ],
     wrong: [
       {
@@ -174,6 +196,9 @@ export const linearSamples = {
           positionWeight: of(4, 128),
         },
       },
+      // Many equal tokens, more than a block of a GPU looks through at a time; several blocks of columns.
+      { inputs: { tokens: ids(2500, 3), tokenWeight: of(3, 5) } },
+      { inputs: { tokens: ids(40, 2), tokenWeight: of(2, 520) } },
     ],
     wrong: [
       {

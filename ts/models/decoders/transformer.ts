@@ -11,7 +11,7 @@ import { linear } from '../../ops/linear.js'
 import { linearCrossEntropy } from '../../ops/linear-cross-entropy.js'
 import { selfAttention } from '../../ops/self-attention.js'
 import { tokenLoss } from '../../ops/token-loss.js'
-import { empty, scope, type Tensor, tensor, view } from '../../tensor.js'
+import { cast, empty, scope, type Tensor, tensor, view } from '../../tensor.js'
 import {
   applyNorm,
   linearResidual,
@@ -257,7 +257,7 @@ export function transformerDecoder(c: TransformerConfig) {
         const { images, cells } = sizes(p, memory)
         const m = project(p, memory)
         const cache = () =>
-          p.layers.map(() => empty([images * beams, maxTokens, c.dim], 'float32', memory.device))
+          p.layers.map(() => empty([images * beams, maxTokens, c.dim], m.dtype, m.device))
         return {
           keys: cache(),
           values: cache(),
@@ -270,7 +270,7 @@ export function transformerDecoder(c: TransformerConfig) {
         }
       }),
 
-    /** Logits [R, V] after feeding `tokens` int32 [R] at `position`; `ancestors` as the kernel attendCache says. */
+    /** Logits float32 [R, V] after feeding `tokens` int32 [R] at `position`; `ancestors` as the kernel attendCache says. */
     step: (
       p: TransformerParams,
       state: TransformerState,
@@ -295,7 +295,7 @@ export function transformerDecoder(c: TransformerConfig) {
           x = decoderLayer(layer, x, mode, {
             self: (h) => {
               const qkv = linear({ x: h, ...packed(layer.self_attn) })
-              const out = empty([count, c.dim], 'float32', x.device)
+              const out = empty([count, c.dim], x.dtype, x.device)
               const [keys, values] = [state.keys[i] as Tensor, state.values[i] as Tensor]
               kernels.attendCache(out, keys, values, qkv, ancestors, c.heads, position)
               return out
@@ -311,7 +311,8 @@ export function transformerDecoder(c: TransformerConfig) {
                 { heads: c.heads, rowsPerKey: 1, maxQueries: state.beams, maxKeys: state.cells },
               ),
           })
-        return linear({ x: p.norm ? applyNorm(p.norm, x) : x, ...head(p) })
+        const h = p.norm ? applyNorm(p.norm, x) : x
+        return linear({ x: h, ...head(p) }, { outDtype: 'float32' })
       }),
   }
 }
@@ -368,5 +369,5 @@ function sinusoids(n: number, dim: number, like: Tensor): Tensor {
     const angle = Math.floor(i / dim) * 10000 ** -((column - (column % 2)) / dim)
     return column % 2 === 0 ? Math.sin(angle) : Math.cos(angle)
   })
-  return tensor(table, [n, dim], like.device)
+  return cast(tensor(table, [n, dim], like.device), like.dtype)
 }

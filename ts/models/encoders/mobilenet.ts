@@ -9,16 +9,33 @@ import type { Mode } from '../mode.js'
 import type { ParamsOf } from '../params.js'
 import { defineEncoder, type Encoder, stageTrains } from './encoder.js'
 
-/** Expansion, output channels, repeats, first stride: table 2 of the paper. */
-const settings = [
-  [1, 16, 1, 1],
-  [6, 24, 2, 2],
-  [6, 32, 3, 2],
-  [6, 64, 4, 2],
-  [6, 96, 3, 1],
-  [6, 160, 3, 2],
-  [6, 320, 1, 1],
-] as const
+export interface MobileNetShape {
+  /** Channels of the first convolution. */
+  readonly stem: number
+  readonly blocks: readonly (readonly [
+    expansion: number,
+    channels: number,
+    repeats: number,
+    firstStride: number,
+  ])[]
+  /** Channels of the map. */
+  readonly head: number
+}
+
+/** Table 2 of the paper. */
+const published: MobileNetShape = {
+  stem: 32,
+  blocks: [
+    [1, 16, 1, 1],
+    [6, 24, 2, 2],
+    [6, 32, 3, 2],
+    [6, 64, 4, 2],
+    [6, 96, 3, 1],
+    [6, 160, 3, 2],
+    [6, 320, 1, 1],
+  ],
+  head: 1280,
+}
 
 interface BlockShape {
   readonly inputs: number
@@ -27,14 +44,16 @@ interface BlockShape {
   readonly stride: number
 }
 
-const blocks: readonly BlockShape[] = settings.flatMap(([expansion, outputs, repeats, stride], i) =>
-  Array.from({ length: repeats }, (_, j) => ({
-    inputs: j > 0 ? outputs : i === 0 ? 32 : (settings[i - 1]?.[1] ?? 32),
-    outputs,
-    expansion,
-    stride: j === 0 ? stride : 1,
-  })),
-)
+function blockShapes({ stem, blocks }: MobileNetShape): readonly BlockShape[] {
+  return blocks.flatMap(([expansion, outputs, repeats, stride], i) =>
+    Array.from({ length: repeats }, (_, j) => ({
+      inputs: j > 0 ? outputs : (blocks[i - 1]?.[1] ?? stem),
+      outputs,
+      expansion,
+      stride: j === 0 ? stride : 1,
+    })),
+  )
+}
 
 /** Convolution and batch norm, as torchvision's Conv2dNormActivation numbers them. */
 function unitSpec(inputs: number, outputs: number, size: number, groups = 1) {
@@ -53,10 +72,16 @@ function blockSpec({ inputs, outputs, expansion }: BlockShape) {
 
 type Block = { readonly conv: readonly (Unit | Unit[number])[] }
 
-/** 224 x 224 gives 7 x 7 cells of 1,280 channels; 2,223,872 parameters. */
-export function mobilenetV2(padding: 'symmetric' | 'same'): Encoder {
+/**
+ * 224 x 224 gives 7 x 7 cells of 1,280 channels; 2,223,872 parameters.
+ * @param sizes other than the published ones the model is not torchvision's
+ */
+export function mobilenetV2(padding: 'symmetric' | 'same', sizes = published): Encoder {
+  const { stem, head } = sizes
+  const blocks = blockShapes(sizes)
+  const last = blocks.at(-1)?.outputs ?? stem
   const specs = {
-    features: [unitSpec(3, 32, 3), ...blocks.map(blockSpec), unitSpec(320, 1280, 1)] as const,
+    features: [unitSpec(3, stem, 3), ...blocks.map(blockSpec), unitSpec(last, head, 1)] as const,
   }
   const pad: Padding = padding === 'same' ? 'same' : 1
 
@@ -97,10 +122,10 @@ export function mobilenetV2(padding: 'symmetric' | 'same'): Encoder {
   return defineEncoder({
     name: 'mobilenet_v2',
     specs,
-    channels: 1280,
-    classifierParameters: 1_281_000,
+    channels: head,
+    classifierParameters: 1000 * (head + 1),
     stages: specs.features.map((_, i) => [`features.${i}.`]),
-    reduction: 32,
+    reduction: blocks.reduce((product, { stride }) => product * stride, 2),
     forward: (p, x, mode) => {
       const features = p.features as readonly (Unit | Block)[]
       let h = x

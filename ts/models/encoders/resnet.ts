@@ -58,21 +58,27 @@ function stageSpec(inputs: number, outputs: number, stride: number) {
   return [basicBlockSpec(inputs, outputs, stride), basicBlockSpec(outputs, outputs, 1)] as const
 }
 
-/** 224 x 224 gives 7 x 7 cells of 512 channels; 11,176,512 parameters. */
-export function resnet18(): Encoder {
+type Widths = readonly [number, number, number, number]
+
+/**
+ * 224 x 224 gives 7 x 7 cells of 512 channels; 11,176,512 parameters.
+ * @param widths channels of the four stages; other than these the model is not torchvision's
+ */
+export function resnet18(widths: Widths = [64, 128, 256, 512]): Encoder {
+  const [first, second, third, last] = widths
   const specs = {
-    conv1: convolutionSpec(3, 64, 7),
-    bn1: batchNormSpec(64),
-    layer1: stageSpec(64, 64, 1),
-    layer2: stageSpec(64, 128, 2),
-    layer3: stageSpec(128, 256, 2),
-    layer4: stageSpec(256, 512, 2),
+    conv1: convolutionSpec(3, first, 7),
+    bn1: batchNormSpec(first),
+    layer1: stageSpec(first, first, 1),
+    layer2: stageSpec(first, second, 2),
+    layer3: stageSpec(second, third, 2),
+    layer4: stageSpec(third, last, 2),
   }
   return defineEncoder({
     name: 'resnet18',
     specs,
-    channels: 512,
-    classifierParameters: 513_000,
+    channels: last,
+    classifierParameters: 1000 * (last + 1),
     stages: [['conv1.', 'bn1.'], ['layer1.'], ['layer2.'], ['layer3.'], ['layer4.']],
     reduction: 32,
     forward: (p, x, mode) => {
