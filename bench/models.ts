@@ -1,7 +1,6 @@
 /** Training and captioning of the presets, beside PyTorch where it is there: one record and one table row a case. */
 
 import { three } from '../ts/cli/format.js'
-import { dropFolds, type FoldCache } from '../ts/models/mode.js'
 import type { Device } from '../ts/native.js'
 import { type BenchCase, caseName } from './cases.js'
 import type { Peer } from './peer.js'
@@ -64,7 +63,6 @@ export async function benchTraining(one: BenchCase, options: ModelBenchOptions):
 export async function benchCaptioning(one: BenchCase, options: ModelBenchOptions): Promise<Row[]> {
   return withWorkload(one, options, async (work) => {
     const rows: Row[] = []
-    const folds: FoldCache = new Map()
     for (const batch of new Set([1, work.run.config.batchSize]))
       for (const beams of [1, 3]) {
         const search = { batch, beams, tokens: captionTokens }
@@ -74,7 +72,7 @@ export async function benchCaptioning(one: BenchCase, options: ModelBenchOptions
             const times: number[] = []
             for (let i = 0; i < count; i++) {
               const start = performance.now()
-              found.ours = await captionPictures(work, folds, search)
+              found.ours = await captionPictures(work, search)
               times.push(performance.now() - start)
             }
             return times
@@ -102,7 +100,6 @@ export async function benchCaptioning(one: BenchCase, options: ModelBenchOptions
           ...compared,
         })
       }
-    dropFolds(folds)
     return rows
   })
 }

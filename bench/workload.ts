@@ -6,12 +6,15 @@
 import { uploadCaptions } from '../ts/data/batches.js'
 import type { CaptionedImage } from '../ts/data/dataset.js'
 import type { FeatureCache } from '../ts/data/feature-cache.js'
-import { captionMemory, encodePixels } from '../ts/models/inference.js'
+import { type CaptionLoop, createCaptionLoop } from '../ts/models/caption-loop.js'
+import { encodePixels, pixelInput } from '../ts/models/inference.js'
 import { dropFolds, type FoldCache, trainingMode } from '../ts/models/mode.js'
 import { buildModel, frozenStages } from '../ts/models/model.js'
 import { generationSchema } from '../ts/models/model-folder.js'
+import { computeDtype } from '../ts/models/precision.js'
 import type { Device } from '../ts/native.js'
-import { empty, scope, tensorsIn } from '../ts/tensor.js'
+import { createStepCache, upload } from '../ts/step-cache.js'
+import { cast, scope, type Tensor } from '../ts/tensor.js'
 import { specialIds, type Tokenizer } from '../ts/tokenizer/tokenizer.js'
 import { trainWordTokenizer } from '../ts/tokenizer/word.js'
 import { featureSource, pixelSource } from '../ts/train/image-source.js'
@@ -23,7 +26,7 @@ import {
   type StepInput,
   type StepParts,
 } from '../ts/train/step.js'
-import { createWeights } from '../ts/train/weights.js'
+import { createWeights, releaseWeights } from '../ts/train/weights.js'
 import { type BenchCase, configOf, madeUpCaptions, madeUpPictures } from './cases.js'
 
 /** Batches that training goes round and round. */
@@ -35,6 +38,7 @@ export interface Workload {
   readonly pictures: readonly Uint8Array[]
   /** bfloat16 features of every picture, when they are cached. */
   readonly features: readonly Uint16Array[]
+  readonly captions: CaptionLoop
   close(): void
 }
 
@@ -47,8 +51,16 @@ export async function createWorkload(
   const config = configOf(one, batchSize)
   const model = buildModel(config.model, one.vocabulary)
   const frozen = frozenStages(model, config.freezeEncoder)
-  const weights = createWeights(model, frozen, new Map(), config.seed, device)
+  const weights = createWeights(
+    model,
+    frozen,
+    new Map(),
+    config.seed,
+    device,
+    computeDtype(config.precision, device),
+  )
   const folds: FoldCache = new Map()
+  const steps = createStepCache(device)
   const images = 2 * config.batchSize
   const pictures = madeUpPictures(images, config.model.image.size)
   const trainImages = pictures.map(
@@ -58,19 +70,16 @@ export async function createWorkload(
   if (one.cached)
     for (const picture of pictures) {
       const bits = scope(() => {
-        const memory = encodePixels(model, weights.params, picture, device, folds)
-        const out = empty(memory.shape, 'bfloat16', device)
-        device.kernels.copy(out, memory)
-        return out
+        const { pixels } = upload({ pixels: pixelInput(model, picture) }, device)
+        return cast(encodePixels(model, weights.params, pixels, folds), 'bfloat16')
       })
       features.push((await bits.read()) as Uint16Array)
       bits.release()
     }
   const source = one.cached
-    ? featureSource(model, device, cacheOf(features))
+    ? featureSource(model, cacheOf(features))
     : pixelSource(
         model,
-        device,
         trainImages,
         {
           get: async ({ id }) => pictures[Number(id)] ?? new Uint8Array(),
@@ -86,6 +95,7 @@ export async function createWorkload(
     model,
     weights,
     folds,
+    steps,
     source,
     trainImages,
     frozenStages: frozen,
@@ -93,13 +103,26 @@ export async function createWorkload(
     tokenizer: tokenizerOf(one.vocabulary),
     captions: madeUpCaptions(images, one.vocabulary),
   }
+  const { params } = weights
+  const generation = generationSchema.parse({})
+  const inferenceFolds: FoldCache = new Map()
+  const captions = createCaptionLoop({
+    ...run,
+    params,
+    generation,
+    memory: ({ images: pixels }) => encodePixels(model, params, pixels as Tensor, inferenceFolds),
+  })
   return {
     run,
     pictures,
     features,
+    captions,
     close: () => {
+      captions.dispose()
+      dropFolds(inferenceFolds)
+      steps.dispose()
       dropFolds(folds)
-      for (const t of tensorsIn({ ...weights.optimizer, ...weights })) t.release()
+      releaseWeights(weights)
     },
   }
 }
@@ -141,7 +164,12 @@ export async function firstLoss(work: Workload): Promise<number> {
   const loss = scope(() =>
     decoder.loss(
       run.weights.params.decoder,
-      run.source.memory(batch.images, run.weights.params, mode),
+      run.source.memory(
+        upload(batch.images.inputs, run.device),
+        batch.images.count,
+        run.weights.params,
+        mode,
+      ),
       uploadCaptions(batch.text, run.device),
       { labelSmoothing },
       mode,
@@ -181,19 +209,13 @@ export interface FixedSearch {
 
 /** Captions the first pictures as a Captioner does. @returns ids of the best caption of each */
 export async function captionPictures(
-  { run, pictures }: Workload,
-  folds: FoldCache,
+  { run, pictures, captions }: Workload,
   { batch, beams, tokens }: FixedSearch,
 ): Promise<(readonly number[])[]> {
-  const { model, weights, device, tokenizer } = run
-  const bytes = Buffer.concat(pictures.slice(0, batch))
-  const memory = encodePixels(model, weights.params, bytes, device, folds)
-  try {
-    const options = { beam: beams, maxTokens: tokens, minTokens: tokens, lengthPenalty: 0 }
-    const defaults = generationSchema.parse({})
-    const found = await captionMemory(model, weights.params, tokenizer, memory, options, defaults)
-    return found.map(([best]) => best?.tokens ?? [])
-  } finally {
-    memory.release()
-  }
+  const images = pixelInput(run.model, Buffer.concat(pictures.slice(0, batch)))
+  const found = await captions.captions(
+    { count: batch, inputs: { images } },
+    { beam: beams, maxTokens: tokens, minTokens: tokens, lengthPenalty: 0 },
+  )
+  return found.map(([best]) => best?.tokens ?? [])
 }

@@ -93,9 +93,12 @@ std::shared_ptr<Storage> storage_of(Session& session, Make make) {
 
 std::shared_ptr<Storage> own_storage(Session& session, const Tensor& tensor) {
   const auto bytes = static_cast<size_t>(tensor.bytes());
-  return storage_of(session, [&] {
+  auto storage = storage_of(session, [&] {
     return std::make_shared<Storage>(session.device.get(), &session.use, bytes);
   });
+  if (auto reused = session.device->reused(storage->data, bytes); reused && storage->data)
+    session.queue->push({"reuse", std::move(reused), false, false});
+  return storage;
 }
 
 uint32_t handle_of(Session& session, const Tensor& tensor, std::shared_ptr<Storage> storage) {

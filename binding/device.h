@@ -39,6 +39,9 @@ class Device {
   // one stream.
   virtual void* allocate(size_t bytes) = 0;
   virtual void free(void* data, size_t bytes) = 0;
+  // What to do in order with kernels before a block gets a new owner; nothing but in the emulator,
+  // which from then on reports reads of what the last owner left.
+  virtual std::function<void()> reused(void*, size_t) { return {}; }
   // Gives freed blocks back to the system; only while no work is queued.
   virtual void trim() = 0;
   virtual size_t reserved_bytes() const = 0;

@@ -81,7 +81,7 @@ test.serial(
     device.kernels.fill(bytes, 1)
     await t.throwsAsync(synchronize(device), {
       code: 'ERR_ARGUMENT',
-      message: 'fill: expected a float32 or int32 tensor',
+      message: 'fill: expected a float32, bfloat16 or int32 tensor',
     })
     await t.notThrowsAsync(synchronize(device))
     bytes.release()

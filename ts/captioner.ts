@@ -7,12 +7,19 @@ import { decodeImage, type ImageInput } from './data/image.js'
 import { loadImages } from './data/image-loader.js'
 import type { CaptionOptions } from './decoding/options.js'
 import { argumentError, DisposedError, type ImageError } from './errors.js'
-import { captionMemory, encodePixels, loadParams, releaseParams } from './models/inference.js'
+import { type CaptionLoop, createCaptionLoop } from './models/caption-loop.js'
+import {
+  encodePixels,
+  type ImageInputs,
+  loadParams,
+  pixelInput,
+  releaseParams,
+} from './models/inference.js'
 import { dropFolds, type FoldCache } from './models/mode.js'
 import type { ModelParams } from './models/model.js'
 import { type ModelFolder, readModelFolder } from './models/model-folder.js'
 import { type Device, type DeviceName, openDevice } from './native.js'
-import type { Tensor } from './tensor.js'
+import type { DeviceInputs } from './step-cache.js'
 
 export interface Caption {
   readonly text: string
@@ -40,13 +47,19 @@ export class Captioner {
   readonly #folder: ModelFolder
   readonly #device: Device
   readonly #folds: FoldCache = new Map()
-  #params: ModelParams | undefined
+  readonly #params: ModelParams
+  #loop: CaptionLoop | undefined
 
   /** @internal use loadCaptioner */
   constructor(folder: ModelFolder, device: Device) {
+    const { model } = folder
+    const params = loadParams(folder, device)
+    const memory = ({ images }: DeviceInputs<ImageInputs>, count: number) =>
+      images ? encodePixels(model, params, images, this.#folds) : model.noImage(count, params)
     this.#folder = folder
     this.#device = device
-    this.#params = loadParams(folder, device)
+    this.#params = params
+    this.#loop = createCaptionLoop({ ...folder, params, device, memory })
   }
 
   /** Name of the device that captions: 'cpu' or 'cuda'. */
@@ -96,10 +109,11 @@ export class Captioner {
 
   /** Frees the weights. */
   close(): void {
-    if (!this.#params) return
+    if (!this.#loop) return
+    this.#loop.dispose()
+    this.#loop = undefined
     releaseParams(this.#params)
     dropFolds(this.#folds)
-    this.#params = undefined
   }
 
   [Symbol.dispose](): void {
@@ -119,30 +133,20 @@ export class Captioner {
   }
 
   async #captionPixels(pixels: readonly Uint8Array[], options: CaptionOptions): Promise<Caption[]> {
-    const params = this.#open()
-    const { model, tokenizer, generation } = this.#folder
-    const memory = this.#memory(params, pixels)
-    try {
-      const found = await captionMemory(model, params, tokenizer, memory, options, generation)
-      return found.map((captions) => {
-        const best = captions[0]
-        if (!best) throw new Error('the search gave no caption')
-        const more = captions.map(({ text, score }) => ({ text, score }))
-        return captions.length > 1 ? { ...best, captions: more } : best
-      })
-    } finally {
-      memory.release()
-    }
-  }
-
-  #memory(params: ModelParams, pixels: readonly Uint8Array[]): Tensor {
+    const loop = this.#open()
     const { model } = this.#folder
-    if (!model.image) return model.noImage(pixels.length, this.#device)
-    return encodePixels(model, params, Buffer.concat(pixels), this.#device, this.#folds)
+    const inputs = model.image ? { images: pixelInput(model, Buffer.concat(pixels)) } : {}
+    const found = await loop.captions({ count: pixels.length, inputs }, options)
+    return found.map((captions) => {
+      const best = captions[0]
+      if (!best) throw new Error('the search gave no caption')
+      const more = captions.map(({ text, score }) => ({ text, score }))
+      return captions.length > 1 ? { ...best, captions: more } : best
+    })
   }
 
-  #open(): ModelParams {
-    if (this.#params) return this.#params
+  #open(): CaptionLoop {
+    if (this.#loop) return this.#loop
     throw new DisposedError(
       'caption: this captioner was closed. Load it again with loadCaptioner()',
     )

@@ -101,11 +101,15 @@ export class Tensor {
     return new Uint8Array(buffer)
   }
 
-  /** The elements of a float32 tensor. @throws DtypeError for another dtype */
+  /** The elements of a float32 or bfloat16 tensor. @throws DtypeError for another dtype */
   async readFloats(): Promise<Float32Array> {
     const data = await this.read()
     if (data instanceof Float32Array) return data
-    throw new DtypeError(`readFloats: expected a float32 tensor, received ${this.dtype}`)
+    if (data instanceof Uint16Array)
+      return new Float32Array(Uint32Array.from(data, (bits) => bits << 16).buffer)
+    throw new DtypeError(
+      `readFloats: expected a float32 or bfloat16 tensor, received ${this.dtype}`,
+    )
   }
 
   /** Overwrites the elements from the host; the array may be changed right afterwards. */
@@ -180,6 +184,17 @@ export function scope<T>(body: (scope: Scope) => T): T {
   return result
 }
 
+/**
+ * Runs `body` as `scope` does, but the tensors in its result belong to the caller alone, whatever scopes are open: for
+ * what outlives them across an await.
+ */
+export function unscoped<T>(body: () => T): T {
+  using _ = new Scope()
+  const result = body()
+  for (const t of tensorsIn(result)) t.retain()
+  return result
+}
+
 /** Gives one reference of `t` to the innermost scope, which will release it. */
 export function adopt<T extends Tensor>(t: T): T {
   scopes.at(-1)?.adopt(t)
@@ -196,22 +211,34 @@ export function* tensorsIn(value: unknown): Generator<Tensor> {
 
 /** Uninitialised tensor. @throws OutOfMemoryError */
 export function empty(shape: Shape, dtype: Dtype, device: Device): Tensor {
-  for (const size of shape)
-    if (!Number.isInteger(size) || size < 0)
-      throw new ShapeError(`empty: ${shapeText(shape)} holds a size that is no whole number`)
-  const id = device.native.allocate(shape, dtypeCodes[dtype])
+  checkSizes('empty', shape)
+  return own(device.native.allocate(shape, dtypeCodes[dtype]), shape, dtype, device)
+}
+
+function own(id: number, shape: Shape, dtype: Dtype, device: Device): Tensor {
   if (id === 0) throw new OutOfMemoryError(outOfMemory(shape, dtype, device))
   return new Tensor(id, shape, dtype, device)
 }
 
 export function zeros(shape: Shape, dtype: Dtype, device: Device): Tensor {
   const out = empty(shape, dtype, device)
-  if (dtype === 'float32' || dtype === 'int32') device.kernels.fill(out, 0)
-  else out.write(dtype === 'uint8' ? new Uint8Array(out.size) : new Uint16Array(out.size))
+  if (dtype === 'uint8') out.write(new Uint8Array(out.size))
+  else device.kernels.fill(out, 0)
   return out
 }
 
-/** Tensor with the elements of `data`; plain arrays become float32 unless a dtype is given. */
+/** `t` in a dtype: a converted copy, or `t` itself when it has that dtype. */
+export function cast(t: Tensor, dtype: Dtype): Tensor {
+  if (t.dtype === dtype) return t
+  const out = empty(t.shape, dtype, t.device)
+  t.device.kernels.copy(out, t)
+  return out
+}
+
+/**
+ * Tensor with the elements of `data`; plain arrays become float32 unless a dtype is given. In a captured step it is a
+ * constant, which the step must not change (capture.ts).
+ */
 export function tensor(
   data: HostArray | readonly number[],
   shape: Shape,
@@ -226,10 +253,9 @@ export function tensor(
         ? Uint8Array.from(data)
         : Float32Array.from(data)
   const actual = dtype ?? dtypeOfArray(array)
+  checkSizes('tensor', shape)
   checkHostArray(array, shape, actual)
-  const out = empty(shape, actual, device)
-  out.write(array)
-  return out
+  return own(device.native.upload(shape, dtypeCodes[actual], array), shape, actual, device)
 }
 
 /**
@@ -275,6 +301,12 @@ function dtypeOfArray(array: HostArray): Dtype {
   if (array instanceof Float32Array) return 'float32'
   if (array instanceof Int32Array) return 'int32'
   return array instanceof Uint16Array ? 'bfloat16' : 'uint8'
+}
+
+function checkSizes(what: string, shape: Shape): void {
+  for (const size of shape)
+    if (!Number.isInteger(size) || size < 0)
+      throw new ShapeError(`${what}: ${shapeText(shape)} holds a size that is no whole number`)
 }
 
 function checkHostArray(data: HostArray, shape: Shape, dtype: Dtype): void {

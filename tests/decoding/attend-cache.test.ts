@@ -1,11 +1,9 @@
 /** Attention with a cache of keys and values against attention without one, beams changing places on the way. */
 import test from 'ava'
-import { openDevice } from '../../ts/native.js'
 import { selfAttention } from '../../ts/ops/self-attention.js'
 import { createRandom } from '../../ts/random.js'
 import { empty, scope, type Tensor, tensor } from '../../ts/tensor.js'
-
-const device = openDevice('cpu')
+import { device } from '../device.js'
 
 for (const [rows, heads, size] of [
   [1, 1, 4],

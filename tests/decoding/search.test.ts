@@ -1,15 +1,14 @@
 /** The search against a plain one: models that look at the last word and its place, and one that looks at all of them. */
 import ava, { type ExecutionContext } from 'ava'
 import { type FoundCaption, type NextTokens, searchCaptions } from '../../ts/decoding/search.js'
-import { openDevice } from '../../ts/native.js'
 import { createRandom } from '../../ts/random.js'
 import { empty, memory, scope, type Tensor, tensor, view } from '../../ts/tensor.js'
+import { device } from '../device.js'
 import { logSoftmax, type PlainCaption, type PlainOptions, plainSearch } from './plain-search.js'
 
 // One after another, because each search counts the tensors alive.
 const test = ava.serial
 
-const device = openDevice('cpu')
 const bos = 0
 const eos = 1
 
@@ -114,7 +113,7 @@ for (const beams of [1, 3, 5])
     })
 
 test('agrees on a large vocabulary and many beams', async (t) => {
-  await agrees(t, { ...usual, vocabulary: 1000, images: 2, beams: 32 })
+  await agrees(t, { ...usual, vocabulary: 400, images: 2, beams: 32 })
 })
 
 test('greedy takes the most probable word each time', async (t) => {
@@ -195,6 +194,28 @@ test('equal scores: the lower beam first, then the lower token', async (t) => {
   const found = await search(onDevice(model, options), { ...options, numCaptions: 3 })
   same(t, found[0], plainSearch(() => [0, 0, 0, 0, 0, 0], options).slice(0, 3))
 })
+
+for (const [vocabulary, beams, scale] of [
+  [50_001, 2, 4],
+  [3000, 40, 4],
+  [3000, 3, 0],
+  [9000, 1, 0],
+] as const)
+  test(`rows of ${vocabulary} words, ${beams} beams, logits up to ${scale}`, async (t) => {
+    const options = { ...usual, vocabulary, beams, images: 1, maxTokens: 3 }
+    const random = createRandom(vocabulary)
+    const places = Array.from({ length: options.maxTokens }, () =>
+      Float32Array.from({ length: vocabulary }, () => scale * random()),
+    )
+    const logitsAt = (position: number) => places[position] ?? new Float32Array()
+    const next: NextTokens = (_, position) => {
+      const rows = Array.from({ length: beams }, () => Array.from(logitsAt(position))).flat()
+      return tensor(rows, [beams, vocabulary], device)
+    }
+    const found = await search(next, { ...options, numCaptions: beams })
+    const expected = plainSearch((words) => Array.from(logitsAt(words.length)), options)
+    same(t, found[0], expected.slice(0, beams))
+  })
 
 test('more beams than words', async (t) => {
   await agrees(t, { ...usual, vocabulary: 4, beams: 7, maxTokens: 5 })

@@ -42,7 +42,9 @@ test('every figure is there, in its range, and between its bounds', (t) => {
   t.is(result.skipped, 0)
   t.deepEqual(result.decoding, { beam: 2, maxTokens: 30, lengthPenalty: 0.7 })
   t.true(near(result.perplexity, Math.exp(result.loss)))
-  t.true(result.tokenAccuracy > 0 && result.tokenAccuracy <= result.tokenAccuracy5)
+  // After twelve steps the first guess may always be wrong.
+  t.true(result.tokenAccuracy >= 0 && result.tokenAccuracy <= result.tokenAccuracy5)
+  t.true(result.tokenAccuracy5 > 0 && result.tokenAccuracy5 <= 1)
   t.is(result.bleu.length, 4)
   const { intervals, loss, bleu, rougeL, cider } = result
   for (const [interval, value] of [

@@ -91,7 +91,7 @@ test('when all are damaged, or of another kind, it says so and does not start ov
       `  reading ${join(folder, name(2))}: expected at least 8 bytes, received 0. ` +
       'The file is damaged or not a safetensors file: fetch or save it again\n' +
       `  reading ${join(folder, name(1))}: not a checkpoint of this version of captioneer ` +
-      '(captioneer checkpoint, layout 1)',
+      '(captioneer checkpoint, layout 2)',
   )
 })
 

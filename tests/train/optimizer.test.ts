@@ -1,8 +1,7 @@
 /** The optimizer against AdamW written out in float64, its ranges, and steps that are skipped. */
-import test, { type ExecutionContext } from 'ava'
-import { openDevice } from '../../ts/native.js'
+import ava, { type ExecutionContext } from 'ava'
 import { createRandom } from '../../ts/random.js'
-import { scope, sizeOf, type Tensor, tensor, tensorScope } from '../../ts/tensor.js'
+import { cast, scope, sizeOf, type Tensor, tensor, tensorScope } from '../../ts/tensor.js'
 import {
   collectGradients,
   createOptimizer,
@@ -10,9 +9,12 @@ import {
   type OptimizerEntry,
   type OptimizerOptions,
   optimizerStep,
+  refreshHalf,
 } from '../../ts/train/optimizer.js'
+import { device } from '../device.js'
 
-const device = openDevice('cpu')
+// One after another: scopes that are open across an await would mix.
+const test = ava.serial
 
 /** Odd sizes, one larger than a piece of the kernel. */
 const entries: readonly OptimizerEntry[] = [
@@ -22,9 +24,10 @@ const entries: readonly OptimizerEntry[] = [
   { name: 'norm.bias', shape: [33], decay: false, group: 'encoder' },
 ]
 
+const learningRate = 0.01
+
 const options: OptimizerOptions = {
-  learningRate: 0.01,
-  encoderLearningRate: 0.002,
+  encoderScale: 0.2,
   beta1: 0.9,
   beta2: 0.99,
   epsilon: 1e-8,
@@ -39,27 +42,27 @@ function uniform(n: number, seed: number, scale = 1): Float32Array {
 
 const startOf = (i: number) => uniform(sizeOf(entries[i]?.shape ?? []), i + 1)
 
-function started(): Optimizer {
-  const optimizer = createOptimizer(entries, device)
+function started(dtype?: 'bfloat16'): Optimizer {
+  const optimizer = createOptimizer(entries, device, dtype)
   for (const [i, entry] of entries.entries()) weightOf(optimizer, entry.name).write(startOf(i))
   return optimizer
 }
 
 function weightOf(optimizer: Optimizer, name: string): Tensor {
-  const found = optimizer.views.get(name)
-  if (!found) throw new Error(`no view ${name}`)
-  return found
+  const found = optimizer.masters.find(([master]) => master === name)
+  if (!found) throw new Error(`no weight ${name}`)
+  return found[1]
 }
 
 function gradientsOf(seed: number, scale = 1): Float32Array[] {
   return entries.map((entry, i) => uniform(sizeOf(entry.shape), 100 * seed + i, scale))
 }
 
-function step(optimizer: Optimizer, grads: readonly Float32Array[], changed = options): void {
+function step(optimizer: Optimizer, grads: readonly Float32Array[], rate = learningRate): void {
   scope(() => {
     const tensors = grads.map((grad, i) => tensor(grad, entries[i]?.shape ?? [], device))
     collectGradients(optimizer, tensors, true)
-    optimizerStep(optimizer, changed)
+    optimizerStep(optimizer, tensor([rate], [1], device), options)
     return undefined
   })
 }
@@ -76,7 +79,7 @@ function reference() {
     const factor = Math.min(1, options.clipNorm / norm)
     const { beta1, beta2 } = options
     for (const [i, { decay, group }] of entries.entries()) {
-      const rate = group === 'encoder' ? options.encoderLearningRate : options.learningRate
+      const rate = learningRate * (group === 'encoder' ? options.encoderScale : 1)
       const [w, m, v] = [weights[i], first[i], second[i]] as [
         Float64Array,
         Float64Array,
@@ -127,6 +130,23 @@ test('ten steps equal AdamW in float64, with clipping, decay and a learning rate
   t.deepEqual(Array.from(await optimizer.state.readFloats()), [Math.fround(0.01), 10, 0, 0])
 })
 
+test('in bfloat16 the model sees the same weights, rounded after each step', async (t) => {
+  const optimizer = started('bfloat16')
+  refreshHalf(optimizer)
+  for (const seed of [0, 1, 2]) {
+    if (seed > 0) step(optimizer, gradientsOf(seed))
+    for (const [i, [name, master]] of optimizer.masters.entries()) {
+      const used = optimizer.views[i]
+      t.is(used?.dtype, master.shape.length > 1 ? 'bfloat16' : 'float32')
+      const exact = await master.readFloats()
+      const rounded = scope(() => cast(master, used?.dtype ?? 'float32'))
+      t.deepEqual(await used?.read(), await rounded.read(), `${name} after ${seed} steps`)
+      t.deepEqual(await master.readFloats(), exact)
+      if (rounded !== master) rounded.release()
+    }
+  }
+})
+
 test('steps whose gradients are not finite change nothing and are counted', async (t) => {
   const optimizer = started()
   const expected = reference()
@@ -152,13 +172,13 @@ test('only parameters marked so decay, and a learning rate of zero changes nothi
   const optimizer = started()
   step(optimizer, zero)
   const decayed = entries.map(({ decay, group }, i) => {
-    const rate = group === 'encoder' ? options.encoderLearningRate : options.learningRate
+    const rate = learningRate * (group === 'encoder' ? options.encoderScale : 1)
     return Float64Array.from(startOf(i)).map(
       (w) => w * (1 - (decay ? rate * options.weightDecay : 0)),
     )
   })
   await near(t, optimizer, decayed, 1e-7)
-  step(optimizer, gradientsOf(4), { ...options, learningRate: 0, encoderLearningRate: 0 })
+  step(optimizer, gradientsOf(4), 0)
   await near(t, optimizer, decayed, 1e-7)
 })
 

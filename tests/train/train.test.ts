@@ -89,6 +89,17 @@ test.serial('the same seed gives the same bits, another seed others', async (t) 
   t.not(await newestTensors(other), await newestTensors(whole))
 })
 
+test.serial('steps give the same bits when they are captured', async (t) => {
+  const out = join(folder, 'eager')
+  process.env.CAPTIONEER_CAPTURE = '0'
+  try {
+    await train(smallRun(data, out))
+  } finally {
+    delete process.env.CAPTIONEER_CAPTURE
+  }
+  t.is(await newestTensors(out), await newestTensors(whole))
+})
+
 test.serial('an aborted run saves, and resumes to the same bits at any step', async (t) => {
   for (const stopAt of [1, 3, 4, 7]) {
     const out = join(folder, `stop-${stopAt}`)

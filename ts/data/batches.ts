@@ -6,7 +6,7 @@ import { internalError } from '../errors.js'
 import type { PackedCaptions } from '../models/decoders/transformer.js'
 import type { Device } from '../native.js'
 import { createRandom, shuffled } from '../random.js'
-import { tensor } from '../tensor.js'
+import { type DeviceInputs, upload } from '../step-cache.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CaptionedImage } from './dataset.js'
 
@@ -107,20 +107,27 @@ export function packCaptions(
   return { tokens, positions, targets, offsets, longest, captionsPerImage }
 }
 
-/** Puts packed captions on a device. @param denominator tokens that the loss is divided by; this batch's by default */
-export function uploadCaptions(
-  host: HostCaptions,
-  device: Device,
-  denominator = host.tokens.length,
-): PackedCaptions {
-  const upload = (data: Int32Array) => tensor(data, [data.length], device)
+/** The tensors of packed captions. @param denominator tokens that the loss is divided by */
+export function captionInputs(host: HostCaptions, denominator: number) {
+  const whole = (data: Int32Array) => ({ data, shape: [data.length] })
   return {
-    tokens: upload(host.tokens),
-    positions: upload(host.positions),
-    targets: upload(host.targets),
-    offsets: upload(host.offsets),
-    longest: host.longest,
-    captionsPerImage: host.captionsPerImage,
-    denominator: tensor([denominator], [1], device),
+    tokens: whole(host.tokens),
+    positions: whole(host.positions),
+    targets: whole(host.targets),
+    offsets: whole(host.offsets),
+    denominator: { data: Float32Array.of(denominator), shape: [1] },
   }
+}
+
+/** Packed captions of their tensors and of what kernels must know of them on the host. */
+export function deviceCaptions(
+  inputs: DeviceInputs<ReturnType<typeof captionInputs>>,
+  { longest, captionsPerImage }: HostCaptions,
+): PackedCaptions {
+  return { ...inputs, longest, captionsPerImage }
+}
+
+/** Puts packed captions on a device, with a loss that is divided by their number of tokens. */
+export function uploadCaptions(host: HostCaptions, device: Device): PackedCaptions {
+  return deviceCaptions(upload(captionInputs(host, host.tokens.length), device), host)
 }

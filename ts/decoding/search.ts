@@ -5,7 +5,7 @@
  */
 import { argumentError, CheckpointError, ShapeError, shapeText } from '../errors.js'
 import type { Device } from '../native.js'
-import { empty, scope, type Tensor, tensor, tensorScope, tensorsIn, zeros } from '../tensor.js'
+import { empty, scope, type Tensor, tensor, tensorsIn, unscoped } from '../tensor.js'
 
 /**
  * Logits [R, V] of what follows after `tokens` int32 [R] were fed at `position`. Row r's token at an earlier position p
@@ -43,7 +43,8 @@ export interface FoundCaption {
   readonly finished: boolean
 }
 
-const stepsBetweenLooks = 4
+/** Positions queued before the host looks whether all captions have ended. */
+export const stretch = 4
 
 /**
  * The best captions of each image, best first: finished ones, and where they are fewer than `numCaptions` the best
@@ -55,74 +56,93 @@ export async function searchCaptions(
   next: NextTokens,
   options: SearchOptions,
 ): Promise<FoundCaption[][]> {
-  check(options)
-  const { device, maxTokens } = options
-  const { minTokens = 1, lengthPenalty = 1 } = options
-  const state = createState(options)
+  const state = unscoped(() => beginSearch(options))
   try {
-    for (let position = 0; position < maxTokens; position++) {
-      scope(() => {
-        const logits = next(state.tokens, position, state.ancestors)
-        checkLogits(logits, options)
-        device.kernels.beamStep(
-          state.scores,
-          state.tokens,
-          state.sequences,
-          state.ancestors,
-          state.finishedScores,
-          state.finishedSequences,
-          state.finishedLengths,
-          state.done,
-          logits,
-          state.forbidden,
-          options.beams,
-          position,
-          options.eos,
-          minTokens,
-          lengthPenalty,
-        )
-      })
-      if (
-        (position + 1) % stepsBetweenLooks === 0 &&
-        (await state.done.read()).every((d) => d === 1)
-      )
-        break
-    }
-    return await results(state, options)
+    return await finishSearch(state, options, (from) => queueStretch(next, state, options, from))
   } finally {
     for (const t of tensorsIn(state)) t.release()
   }
 }
 
 /** What the kernel keeps; see beam_step in binding/kernels.h. */
-type SearchState = ReturnType<typeof stateTensors>
+export type SearchState = ReturnType<typeof beginSearch>
 
-function stateTensors({ device, images, beams, maxTokens, bos, forbidden }: SearchOptions) {
+/** The state before the first position. Only kernels set what a search changes, so that a graph can begin anew. */
+export function beginSearch(options: SearchOptions) {
+  check(options)
+  const { device, images, beams, maxTokens, bos, forbidden } = options
   const rows = images * beams
-  const finishedScores = empty([images, beams], 'float32', device)
-  device.kernels.fill(finishedScores, Number.NEGATIVE_INFINITY)
+  const filled = (value: number, shape: readonly number[], dtype: 'float32' | 'int32') => {
+    const out = empty(shape, dtype, device)
+    device.kernels.fill(out, value)
+    return out
+  }
   const ownRows = Int32Array.from({ length: rows * maxTokens }, (_, i) => Math.floor(i / maxTokens))
+  const ancestors = empty([rows, maxTokens], 'int32', device)
+  device.kernels.copy(ancestors, tensor(ownRows, [rows, maxTokens], device))
   return {
-    tokens: tensor(new Int32Array(rows).fill(bos), [rows], device),
-    scores: zeros([rows], 'float32', device),
-    sequences: zeros([rows, maxTokens], 'int32', device),
-    ancestors: tensor(ownRows, [rows, maxTokens], device),
-    finishedScores,
-    finishedSequences: zeros([images, beams, maxTokens], 'int32', device),
-    finishedLengths: zeros([images, beams], 'int32', device),
-    done: zeros([images], 'int32', device),
+    tokens: filled(bos, [rows], 'int32'),
+    scores: filled(0, [rows], 'float32'),
+    sequences: filled(0, [rows, maxTokens], 'int32'),
+    ancestors,
+    finishedScores: filled(Number.NEGATIVE_INFINITY, [images, beams], 'float32'),
+    finishedSequences: filled(0, [images, beams, maxTokens], 'int32'),
+    finishedLengths: filled(0, [images, beams], 'int32'),
+    done: filled(0, [images], 'int32'),
     forbidden: forbidden?.length
       ? tensor(Int32Array.from(forbidden), [forbidden.length], device)
       : undefined,
   }
 }
 
-/** The tensors belong to the caller alone: the search outlives every scope that is open now. */
-function createState(options: SearchOptions): SearchState {
-  using _ = tensorScope()
-  const state = stateTensors(options)
-  for (const t of tensorsIn(state)) t.retain()
-  return state
+/** Queues the positions from `from` on, up to a stretch of them. */
+export function queueStretch(
+  next: NextTokens,
+  state: SearchState,
+  options: SearchOptions,
+  from: number,
+): void {
+  const { device, beams, eos, minTokens = 1, lengthPenalty = 1 } = options
+  const end = Math.min(from + stretch, options.maxTokens)
+  for (let position = from; position < end; position++)
+    scope(() => {
+      const logits = next(state.tokens, position, state.ancestors)
+      checkLogits(logits, options)
+      device.kernels.beamStep(
+        state.scores,
+        state.tokens,
+        state.sequences,
+        state.ancestors,
+        state.finishedScores,
+        state.finishedSequences,
+        state.finishedLengths,
+        state.done,
+        logits,
+        state.forbidden,
+        beams,
+        position,
+        eos,
+        minTokens,
+        lengthPenalty,
+      )
+    })
+}
+
+/**
+ * Goes on from the state before the first position until every image is done. The state stays the caller's.
+ * @param queue queues the stretch that begins at a position
+ */
+export async function finishSearch(
+  state: SearchState,
+  options: SearchOptions,
+  queue: (from: number) => void,
+): Promise<FoundCaption[][]> {
+  for (let from = 0; from < options.maxTokens; from += stretch) {
+    queue(from)
+    const last = from + stretch >= options.maxTokens
+    if (!last && (await state.done.read()).every((done) => done === 1)) break
+  }
+  return results(state, options)
 }
 
 async function results(state: SearchState, options: SearchOptions): Promise<FoundCaption[][]> {

@@ -10,11 +10,12 @@ import {
 } from '../data/batches.js'
 import type { CaptionedImage } from '../data/dataset.js'
 import type { CaptionOptions } from '../decoding/options.js'
-import { type CaptionText, captionMemory } from '../models/inference.js'
+import { type CaptionText, createCaptionLoop } from '../models/caption-loop.js'
 import { dropFolds, type FoldCache, inferenceMode } from '../models/mode.js'
 import type { CaptionModel, ModelParams } from '../models/model.js'
 import type { GenerationConfig } from '../models/model-folder.js'
 import type { Device } from '../native.js'
+import { upload } from '../step-cache.js'
 import { scope } from '../tensor.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { ImageSource } from '../train/image-source.js'
@@ -70,7 +71,8 @@ export async function teacherForcedLoss(
       )
       const results = scope(() => {
         const mode = inferenceMode(folds)
-        const memory = source.memory(loaded, params, mode)
+        const images = upload(loaded.inputs, device)
+        const memory = source.memory(images, loaded.count, params, mode)
         const text = uploadCaptions(host, device)
         return model.decoder.tokenLosses(params.decoder, memory, text, mode)
       })
@@ -114,24 +116,23 @@ export async function captionIndices(
   options: CaptionOptions,
   onProgress?: (done: number) => void,
 ): Promise<CaptionText[][]> {
-  const { model, tokenizer, source, params, generation, batchSize = 32 } = subject
+  const { source, params, batchSize = 32 } = subject
   const folds: FoldCache = new Map()
+  const loop = createCaptionLoop({
+    ...subject,
+    memory: (inputs, count) => source.memory(inputs, count, params, inferenceMode(folds)),
+  })
   const all: CaptionText[][] = []
   try {
     for (let at = 0; at < indices.length; at += batchSize) {
       subject.signal?.throwIfAborted()
       const part = indices.slice(at, at + batchSize)
       source.prefetch(indices.slice(at + batchSize, at + 2 * batchSize))
-      const loaded = await source.load(part)
-      const memory = scope(() => source.memory(loaded, params, inferenceMode(folds)))
-      try {
-        all.push(...(await captionMemory(model, params, tokenizer, memory, options, generation)))
-      } finally {
-        memory.release()
-      }
+      all.push(...(await loop.captions(await source.load(part), options)))
       onProgress?.(all.length)
     }
   } finally {
+    loop.dispose()
     dropFolds(folds)
   }
   return all

@@ -4,7 +4,7 @@
  */
 import type { CaptionedImage } from '../data/dataset.js'
 import type { CaptionOptions } from '../decoding/options.js'
-import type { CaptionText } from '../models/inference.js'
+import type { CaptionText } from '../models/caption-loop.js'
 import type { ModelParams } from '../models/model.js'
 import type { ModelFolder } from '../models/model-folder.js'
 import type { Device } from '../native.js'
@@ -96,7 +96,7 @@ async function measurePart(options: MeasureOptions): Promise<Measured> {
   const start = performance.now()
   const { images, errors, source }: Encoded = model.image
     ? await encodeImages({ ...options, model, onProgress: told('features') })
-    : { images: options.images, errors: [], source: noImageSource(model, device) }
+    : { images: options.images, errors: [], source: noImageSource(model) }
   const encodingEnd = performance.now()
   const subject: Subject = {
     model,

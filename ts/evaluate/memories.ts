@@ -5,11 +5,13 @@
 import type { CaptionedImage } from '../data/dataset.js'
 import { loadImages } from '../data/image-loader.js'
 import type { ImageError } from '../errors.js'
-import { encodePixels } from '../models/inference.js'
+import { encodePixels, pixelInput } from '../models/inference.js'
 import { dropFolds, type FoldCache } from '../models/mode.js'
 import type { CaptionModel, ModelParams } from '../models/model.js'
+import { dtypeOf } from '../models/precision.js'
 import type { Device } from '../native.js'
-import { empty, scope, tensor } from '../tensor.js'
+import { createStepCache, type StepCache } from '../step-cache.js'
+import { cast, type Tensor } from '../tensor.js'
 import type { ImageSource } from '../train/image-source.js'
 
 export interface EncodeOptions {
@@ -42,11 +44,12 @@ export async function encodeImages(options: EncodeOptions): Promise<Encoded> {
   const decoded: CaptionedImage[] = []
   const errors: ImageError[] = []
   const folds: FoldCache = new Map()
+  const steps = createStepCache(device)
   let batch: Uint8Array[] = []
   let encoded = 0
   const flush = async () => {
     if (batch.length === 0) return
-    memories.set(await encodeBatch(options, Buffer.concat(batch), folds), encoded * elements)
+    memories.set(await encodeBatch(options, Buffer.concat(batch), folds, steps), encoded * elements)
     encoded += batch.length
     batch = []
     onProgress(encoded + errors.length)
@@ -68,29 +71,28 @@ export async function encodeImages(options: EncodeOptions): Promise<Encoded> {
     }
     await flush()
   } finally {
+    steps.dispose()
     dropFolds(folds)
   }
-  return { images: decoded, errors, source: memorySource(model, device, memories) }
+  return { images: decoded, errors, source: memorySource(model, memories) }
 }
 
 async function encodeBatch(
-  { model, params, device }: EncodeOptions,
+  { model, params }: EncodeOptions,
   pixels: Uint8Array,
   folds: FoldCache,
+  steps: StepCache,
 ): Promise<Float32Array> {
-  const memory = scope(() => {
-    const encoded = encodePixels(model, params, pixels, device, folds)
-    const out = empty(encoded.shape, 'float32', device)
-    device.kernels.copy(out, encoded)
-    return out
-  })
+  const memory = steps.run('encode', { pixels: pixelInput(model, pixels) }, ({ pixels }) =>
+    encodePixels(model, params, pixels, folds),
+  )
   const values = memory.readFloats()
   memory.release()
   return values
 }
 
 /** Memories of images from host values, [images, S C]. */
-function memorySource(model: CaptionModel, device: Device, memories: Float32Array): ImageSource {
+function memorySource(model: CaptionModel, memories: Float32Array): ImageSource {
   const { cells, encoder } = model
   const elements = cells * encoder.channels
   return {
@@ -98,10 +100,10 @@ function memorySource(model: CaptionModel, device: Device, memories: Float32Arra
       const data = new Float32Array(indices.length * elements)
       for (const [row, index] of indices.entries())
         data.set(memories.subarray(index * elements, (index + 1) * elements), row * elements)
-      return { count: indices.length, data }
+      const shape = [indices.length * cells, encoder.channels]
+      return { count: indices.length, inputs: { images: { data, shape } } }
     },
-    memory: ({ count, data }) =>
-      tensor(data as Float32Array, [count * cells, encoder.channels], device),
+    memory: ({ images }, _count, params) => cast(images as Tensor, dtypeOf(params)),
     prefetch: () => {},
   }
 }

@@ -11,7 +11,7 @@ import type { TensorEntry } from '../files/safetensors-format.js'
 import { fileError, systemCode } from '../files/system-error.js'
 
 // Changes when older files can no longer be resumed from; they are refused then, not misread.
-const layout = 'captioneer checkpoint, layout 1'
+const layout = 'captioneer checkpoint, layout 2'
 
 /** A checkpoint file of a folder. */
 export interface CheckpointFile {

@@ -5,6 +5,7 @@
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import { modelSchema } from '../models/config.js'
+import { precisions } from '../models/precision.js'
 import { type PresetName, presetNames } from '../models/presets.js'
 import { above, belowOne, flag, fromTo, integer, oneOf, text } from '../schema.js'
 
@@ -132,6 +133,8 @@ export const trainSchema = z
     earlyStopping: earlyStopping.readonly().optional(),
     checkpoint: checkpoint.readonly(),
     device: oneOf(['auto', 'cpu', 'cuda']).default('auto'),
+    /** What models compute in; sums, losses and the optimizer are float32. `auto`: bfloat16 on a GPU, float32 on the CPU. */
+    precision: oneOf(precisions).default('auto'),
     /** The run folder. */
     out: text('the path of the run folder').default('./runs/latest'),
   })

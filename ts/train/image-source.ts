@@ -6,26 +6,24 @@ import type { CaptionedImage } from '../data/dataset.js'
 import type { FeatureCache } from '../data/feature-cache.js'
 import type { PixelCache } from '../data/pixel-cache.js'
 import { ImageError } from '../errors.js'
-import { normalizedPixels } from '../models/inference.js'
+import {
+  type ImageInputs,
+  type LoadedImages,
+  normalizedPixels,
+  pixelInput,
+} from '../models/inference.js'
 import type { Mode } from '../models/mode.js'
 import type { CaptionModel, ModelParams } from '../models/model.js'
-import type { Device } from '../native.js'
+import { dtypeOf } from '../models/precision.js'
 import { createRandom } from '../random.js'
-import { empty, scope, type Tensor, tensor } from '../tensor.js'
-
-/** The host's part of a batch of images. */
-export interface LoadedImages {
-  readonly count: number
-  readonly data?: Uint8Array | Uint16Array | Float32Array
-  /** int32 [count, 5]: crops and mirrors, when training augments. */
-  readonly boxes?: Int32Array
-}
+import type { DeviceInputs } from '../step-cache.js'
+import { cast, scope, type Tensor } from '../tensor.js'
 
 export interface ImageSource {
   /** @param augmentSeed draws crops and mirrors; absent: images as they are */
   load(indices: readonly number[], augmentSeed?: number): Promise<LoadedImages>
-  /** Image memory [B S, C]. */
-  memory(loaded: LoadedImages, params: ModelParams, mode: Mode): Tensor
+  /** Image memory [B S, C] of `count` images; queues kernels only, so that it can be captured. */
+  memory(inputs: DeviceInputs<ImageInputs>, count: number, params: ModelParams, mode: Mode): Tensor
   /** Starts loading images that will be asked for. */
   prefetch(indices: readonly number[]): void
 }
@@ -38,7 +36,6 @@ export interface Augmentation {
 /** Pixels of `images`, through the encoder. An image that cannot be decoded is grey, and told once. */
 export function pixelSource(
   model: CaptionModel,
-  device: Device,
   images: readonly CaptionedImage[],
   cache: PixelCache,
   augmentation: Augmentation,
@@ -60,14 +57,21 @@ export function pixelSource(
   const augments = augmentation.flip || augmentation.minCropArea < 1
   return {
     async load(indices, augmentSeed) {
-      const data = Buffer.concat(await Promise.all(indices.map(pixels)))
       const count = indices.length
-      if (augmentSeed === undefined || !augments) return { count, data }
-      return { count, data, boxes: randomBoxes(count, size, augmentation, augmentSeed) }
+      const data = Buffer.concat(await Promise.all(indices.map(pixels)))
+      const boxes =
+        augmentSeed === undefined || !augments
+          ? undefined
+          : { data: randomBoxes(count, size, augmentation, augmentSeed), shape: [count, 5] }
+      return { count, inputs: { images: pixelInput(model, data), boxes } }
     },
-    memory: ({ data, boxes }, params, mode) =>
+    memory: ({ images, boxes }, _count, params, mode) =>
       scope(() =>
-        model.encode(params, normalizedPixels(model, data as Uint8Array, device, boxes), mode),
+        model.encode(
+          params,
+          normalizedPixels(model, images as Tensor, dtypeOf(params), boxes),
+          mode,
+        ),
       ),
     prefetch: (indices) => {
       cache.prefetch(indices.map((i) => images[i] as CaptionedImage))
@@ -76,29 +80,23 @@ export function pixelSource(
 }
 
 /** Features that a frozen encoder gave before. */
-export function featureSource(
-  model: CaptionModel,
-  device: Device,
-  cache: FeatureCache,
-): ImageSource {
+export function featureSource(model: CaptionModel, cache: FeatureCache): ImageSource {
   return {
-    load: async (indices) => ({ count: indices.length, data: await cache.load(indices) }),
-    memory: ({ count, data }) =>
-      scope(() => {
-        const shape = [count * model.cells, model.encoder.channels]
-        const out = empty(shape, 'float32', device)
-        device.kernels.copy(out, tensor(data as Uint16Array, shape, device))
-        return out
-      }),
+    load: async (indices) => {
+      const shape = [indices.length * model.cells, model.encoder.channels]
+      const images = { data: await cache.load(indices), shape }
+      return { count: indices.length, inputs: { images } }
+    },
+    memory: ({ images }, _count, params) => cast(images as Tensor, dtypeOf(params)),
     prefetch: () => {},
   }
 }
 
 /** No image: what the text-only baseline sees. */
-export function noImageSource(model: CaptionModel, device: Device): ImageSource {
+export function noImageSource(model: CaptionModel): ImageSource {
   return {
-    load: async (indices) => ({ count: indices.length }),
-    memory: ({ count }) => model.noImage(count, device),
+    load: async (indices) => ({ count: indices.length, inputs: {} }),
+    memory: (_inputs, count, params) => model.noImage(count, params),
     prefetch: () => {},
   }
 }

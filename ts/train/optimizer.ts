@@ -1,9 +1,10 @@
 /**
  * AdamW over flat buffers: every trained parameter is a view of one float32 buffer, so that a step is a norm and a few
- * kernels whatever the number of parameters. Which parameters decay is their spec's (models/params.ts); schedules are
- * schedule.ts.
+ * kernels whatever the number of parameters. In bfloat16 the model computes with a rounded copy of that buffer, which each
+ * step renews. Which parameters decay is their spec's (models/params.ts); schedules are schedule.ts.
  */
 import type { Device } from '../native.js'
+import type { FloatDtype } from '../ops/define-op.js'
 import { empty, sizeOf, type Tensor, tensor, view, zeros } from '../tensor.js'
 
 export interface OptimizerEntry {
@@ -19,6 +20,7 @@ interface Range {
   readonly group: OptimizerEntry['group']
   readonly decay: boolean
   readonly weight: Tensor
+  readonly half: Tensor | undefined
   readonly m: Tensor
   readonly v: Tensor
   readonly grad: Tensor
@@ -27,6 +29,8 @@ interface Range {
 export interface Optimizer {
   /** Flat [n]: weights, first and second moments. */
   readonly weight: Tensor
+  /** Flat [n]: the weights rounded to bfloat16, when the model computes in it. */
+  readonly half: Tensor | undefined
   readonly m: Tensor
   readonly v: Tensor
   /** [4]: learning rate, steps taken, steps skipped, skipped in a row. */
@@ -35,16 +39,16 @@ export interface Optimizer {
   readonly norm: Tensor
   /** Flat [n]: gradients. */
   readonly grad: Tensor
-  /** Parameters by name, each a view of `weight`; a gradient view for each. */
-  readonly views: ReadonlyMap<string, Tensor>
+  /** In the order of `entries`: float32 views of `weight`, what the model computes with, and views of `grad`. */
+  readonly masters: readonly (readonly [name: string, weight: Tensor])[]
+  readonly views: readonly Tensor[]
   readonly gradViews: readonly Tensor[]
   readonly ranges: readonly Range[]
 }
 
 export interface OptimizerOptions {
-  readonly learningRate: number
-  /** Learning rate of the encoder's parameters. */
-  readonly encoderLearningRate: number
+  /** Learning rate of the encoder's parameters, as a multiple of the others'. */
+  readonly encoderScale: number
   readonly beta1: number
   readonly beta2: number
   readonly epsilon: number
@@ -53,11 +57,18 @@ export interface OptimizerOptions {
   readonly clipNorm: number
 }
 
-// A view begins on a 64-byte line, so that kernels may use aligned loads.
-const alignment = 16
+// Elements. A view begins at a multiple of 256 bytes, 128 in bfloat16: what TMA and 16-byte loads ask for, and more.
+const alignment = 64
 
-/** Flat buffers for `entries`; the views' values are uninitialised. All tensors belong to the caller's scope. */
-export function createOptimizer(entries: readonly OptimizerEntry[], device: Device): Optimizer {
+/**
+ * Flat buffers for `entries`, all zero; write `masters`, then `refreshHalf`. All tensors belong to the caller's scope.
+ * @param dtype what the model computes in: with bfloat16 the views of two axes and more are of `half`
+ */
+export function createOptimizer(
+  entries: readonly OptimizerEntry[],
+  device: Device,
+  dtype: FloatDtype = 'float32',
+): Optimizer {
   const groups = (['encoder', 'decoder'] as const).flatMap((group) =>
     [true, false].map((decay) => ({
       group,
@@ -73,6 +84,7 @@ export function createOptimizer(entries: readonly OptimizerEntry[], device: Devi
     Tensor,
     Tensor,
   ]
+  const half = dtype === 'bfloat16' ? zeros([total], dtype, device) : undefined
   const places = new Map<string, number>()
   const ranges: Range[] = []
   let at = 0
@@ -84,26 +96,44 @@ export function createOptimizer(entries: readonly OptimizerEntry[], device: Devi
     }
     if (at === start) continue
     const part = (t: Tensor) => view(t, [at - start], start)
-    ranges.push({ group, decay, weight: part(weight), m: part(m), v: part(v), grad: part(grad) })
+    ranges.push({
+      group,
+      decay,
+      weight: part(weight),
+      half: half && part(half),
+      m: part(m),
+      v: part(v),
+      grad: part(grad),
+    })
   }
-  const viewsOf = (t: Tensor) =>
-    entries.map((entry) => view(t, entry.shape, places.get(entry.name) ?? 0))
-  const views = viewsOf(weight)
+  const viewOf = (t: Tensor, { name, shape }: OptimizerEntry) =>
+    view(t, shape, places.get(name) ?? 0)
+  const masters = entries.map((entry) => [entry.name, viewOf(weight, entry)] as const)
   return {
     weight,
+    half,
     m,
     v,
     grad,
     state: tensor([0, 0, 0, 0], [4], device),
     norm: empty([1], 'float32', device),
-    views: new Map(entries.map((entry, i) => [entry.name, views[i] as Tensor])),
-    gradViews: viewsOf(grad),
+    masters,
+    views: masters.map(([, master], i) => {
+      const entry = entries[i]
+      return half && entry && entry.shape.length > 1 ? viewOf(half, entry) : master
+    }),
+    gradViews: entries.map((entry) => viewOf(grad, entry)),
     ranges,
   }
 }
 
+/** Rounds the weights anew, after they were written from the host. */
+export function refreshHalf({ weight, half }: Optimizer): void {
+  if (half) weight.device.kernels.copy(half, weight)
+}
+
 /**
- * Adds the gradients of one batch to the flat buffer, or puts them there.
+ * Adds the gradients of one batch to the flat buffer, or puts them there unless they are there.
  * @param grads in the order of `entries`; undefined where the loss does not depend on the parameter
  */
 export function collectGradients(
@@ -112,36 +142,37 @@ export function collectGradients(
   first: boolean,
 ): void {
   const { kernels } = optimizer.grad.device
-  if (first) kernels.fill(optimizer.grad, 0)
-  for (const [i, grad] of grads.entries()) {
-    const target = optimizer.gradViews[i]
-    if (!grad || !target) continue
-    if (first) kernels.copy(target, grad)
-    else kernels.accumulate(target, grad)
+  for (const [i, target] of optimizer.gradViews.entries()) {
+    const grad = grads[i]
+    if (!first && grad) kernels.accumulate(target, grad)
+    else if (first && !grad) kernels.fill(target, 0)
+    else if (first && grad && grad !== target) kernels.copy(target, grad)
   }
 }
 
 /**
- * One step on the collected gradients. Gradients that are not finite change nothing and are counted in `state`.
+ * One step on the collected gradients, with a learning rate [1] from the device. Gradients that are not finite change nothing and are counted in `state`.
  * Source: Loshchilov and Hutter 2019, arXiv:1711.05101 (decoupled weight decay).
  */
-export function optimizerStep(optimizer: Optimizer, options: OptimizerOptions): void {
+export function optimizerStep(
+  optimizer: Optimizer,
+  learningRate: Tensor,
+  options: OptimizerOptions,
+): void {
   const { kernels } = optimizer.grad.device
-  kernels.fill(view(optimizer.state, [1]), options.learningRate)
+  kernels.copy(view(optimizer.state, [1]), learningRate)
   kernels.gradientNorm(optimizer.norm, optimizer.grad)
   kernels.advanceStep(optimizer.state, optimizer.norm)
-  // At a learning rate of 0, where schedules begin or end, both groups stand still.
-  const encoderScale =
-    options.learningRate === 0 ? 0 : options.encoderLearningRate / options.learningRate
-  for (const { group, decay, weight, m, v, grad } of optimizer.ranges)
+  for (const { group, decay, weight, half, m, v, grad } of optimizer.ranges)
     kernels.adamw(
       weight,
+      half,
       m,
       v,
       grad,
       optimizer.norm,
       optimizer.state,
-      group === 'encoder' ? encoderScale : 1,
+      group === 'encoder' ? options.encoderScale : 1,
       options.beta1,
       options.beta2,
       options.epsilon,

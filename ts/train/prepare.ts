@@ -21,14 +21,16 @@ import { decodeImage } from '../data/image.js'
 import { createPixelCache } from '../data/pixel-cache.js'
 import { ArgumentError, DataError, ImageError } from '../errors.js'
 import { writeAtomic } from '../files/atomic.js'
-import { encodePixels } from '../models/inference.js'
+import { encodePixels, pixelInput } from '../models/inference.js'
 import { dropFolds, type FoldCache } from '../models/mode.js'
 import { buildModel, type CaptionModel, frozenStages } from '../models/model.js'
 import { type GenerationConfig, generationSchema } from '../models/model-folder.js'
+import { computeDtype } from '../models/precision.js'
 import { readEncoderWeights } from '../models/pretrained.js'
 import { type Device, openDevice } from '../native.js'
 import { createRandom } from '../random.js'
-import { empty, scope, tensorsIn } from '../tensor.js'
+import { createStepCache, type StepCache } from '../step-cache.js'
+import { cast, scope } from '../tensor.js'
 import { trainBytePairTokenizer } from '../tokenizer/byte-pair.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { trainWordTokenizer } from '../tokenizer/word.js'
@@ -37,7 +39,7 @@ import { configToYaml, type TrainConfig } from './config.js'
 import type { TrainEvent } from './events.js'
 import { featureSource, type ImageSource, noImageSource, pixelSource } from './image-source.js'
 import { freshState, type RunState } from './run-state.js'
-import { createWeights, type TrainingWeights } from './weights.js'
+import { createWeights, releaseWeights, type TrainingWeights } from './weights.js'
 
 export interface Run {
   readonly config: TrainConfig
@@ -58,6 +60,8 @@ export interface Run {
   readonly validationSource: ImageSource
   readonly generation: GenerationConfig
   readonly folds: FoldCache
+  /** Training steps that were captured. */
+  readonly steps: StepCache
   readonly stepsPerEpoch: number
   readonly totalSteps: number
   readonly state: RunState
@@ -79,6 +83,7 @@ export async function prepareRun(
       `train: ${config.out} already holds a run. Go on with --resume, or give another --out`,
     )
   const device = openDevice(config.device)
+  const dtype = computeDtype(config.precision, device)
   const dataset = await readDataset(config.data.path, {
     seed: config.data.seed,
     valFraction: config.data.valFraction,
@@ -95,8 +100,9 @@ export async function prepareRun(
       'train: freezeEncoder keeps the encoder as it is, but encoderWeights gives it no pretrained weights. ' +
         'Give --encoder-weights FILE.safetensors, or train the encoder with --freeze-encoder false',
     )
-  const weights = createWeights(model, frozen, pretrained, config.seed, device)
+  const weights = createWeights(model, frozen, pretrained, config.seed, device, dtype)
   const folds: FoldCache = new Map()
+  const steps = createStepCache(device)
   const sources = await openSources(
     { config, device, model, weights, frozen, folds, signal, tell },
     trainAll,
@@ -128,6 +134,7 @@ export async function prepareRun(
     weights,
     generation: generationSchema.parse({ maxTokens: Math.min(30, maxTokens) }),
     folds,
+    steps,
     stepsPerEpoch: perEpoch,
     totalSteps: Math.min(perEpoch * config.epochs, config.maxSteps ?? Number.POSITIVE_INFINITY),
     state: freshState(fingerprint(config, trainImages)),
@@ -135,9 +142,9 @@ export async function prepareRun(
     tell,
     close: async () => {
       await sources.close()
+      steps.dispose()
       dropFolds(folds)
-      const { optimizer, trained, others } = weights
-      for (const t of tensorsIn({ ...optimizer, trained, others })) t.release()
+      releaseWeights(weights)
     },
   }
 }
@@ -189,10 +196,10 @@ async function openSources(
   trainAll: readonly CaptionedImage[],
   validationAll: readonly CaptionedImage[],
 ) {
-  const { config, device, model, tell } = parts
+  const { config, model, tell } = parts
   const none = async () => {}
   if (!config.image) {
-    const source = noImageSource(model, device)
+    const source = noImageSource(model)
     return {
       source,
       validationSource: source,
@@ -209,10 +216,9 @@ async function openSources(
     tell({ kind: 'warning', text: `${image.path} is replaced by grey: ${error.message}` })
   const { flip, minCropArea } = config.data
   return {
-    source: pixelSource(model, device, trainAll, cache, { flip, minCropArea }, broken),
+    source: pixelSource(model, trainAll, cache, { flip, minCropArea }, broken),
     validationSource: pixelSource(
       model,
-      device,
       validationAll,
       cache,
       { flip: false, minCropArea: 1 },
@@ -229,7 +235,7 @@ async function openFeatures(
   items: readonly FeatureItem[],
 ): Promise<FeatureCache> {
   const elements = model.cells * model.encoder.channels
-  const frozenValues = await Promise.all(weights.others.map((t) => t.readFloats()))
+  const frozenValues = await Promise.all(weights.others.map(([, t]) => t.readFloats()))
   const { image, encoder } = config.model
   const { size } = image
   const pixels = async ({ path }: CaptionedImage): Promise<Uint8Array | undefined> => {
@@ -241,7 +247,8 @@ async function openFeatures(
       return undefined
     }
   }
-  return openFeatureCache({
+  const steps = createStepCache(device)
+  const cache = openFeatureCache({
     items,
     elements,
     key: await featureKey(items, frozenValues, { image, encoder, elements }),
@@ -255,12 +262,13 @@ async function openFeatures(
       const boxes = Int32Array.from(
         batch.flatMap(({ mirrored }) => [0, 0, size, size, mirrored ? 1 : 0]),
       )
-      const features = scope(() => {
-        const memory = encodePixels(model, weights.params, bytes, device, folds, boxes)
-        const out = empty(memory.shape, 'bfloat16', device)
-        device.kernels.copy(out, memory)
-        return out
-      })
+      const inputs = {
+        pixels: pixelInput(model, bytes),
+        boxes: { data: boxes, shape: [batch.length, 5] },
+      }
+      const features = steps.run('features', inputs, ({ pixels, boxes }) =>
+        scope(() => cast(encodePixels(model, weights.params, pixels, folds, boxes), 'bfloat16')),
+      )
       const read = features.read()
       features.release()
       return {
@@ -269,6 +277,7 @@ async function openFeatures(
       }
     },
   })
+  return cache.finally(() => steps.dispose())
 }
 
 /** Sources over cached features; with `flip` a training image is mirrored in half of its visits. */
@@ -281,7 +290,7 @@ async function openFeatureSources(
   const plain = [...trainAll, ...validationAll].map((image) => ({ image, mirrored: false }))
   const mirrors = flip ? trainAll.map((image) => ({ image, mirrored: true })) : []
   const features = await openFeatures(parts, [...plain, ...mirrors])
-  const source = featureSource(parts.model, parts.device, features)
+  const source = featureSource(parts.model, features)
   // Places in the cache of the images that could be decoded.
   const usable = (from: number, count: number) =>
     Array.from({ length: count }, (_, i) => from + i).filter((i) => !features.failed.has(i))
@@ -310,6 +319,7 @@ async function openFeatureSources(
 /** What must be the same for a resumed run to go on with the same bits. */
 function fingerprint(config: TrainConfig, images: readonly CaptionedImage[]): string {
   const { model, tokenizer, data, optimizer, schedule, batchSize, accumulate, seed, image } = config
+  const { precision } = config
   const facts = {
     model,
     tokenizer,
@@ -320,6 +330,7 @@ function fingerprint(config: TrainConfig, images: readonly CaptionedImage[]): st
     accumulate,
     seed,
     image,
+    precision,
     ids: images.map(({ id }) => id),
   }
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16)

@@ -6,6 +6,7 @@ import type { Tensor } from '../tensor.js'
 import { version } from '../version.js'
 import { loadNewestCheckpoint, saveCheckpoint } from './checkpoint.js'
 import { modelCard } from './model-card.js'
+import { refreshHalf } from './optimizer.js'
 import type { Run } from './prepare.js'
 import { type RunState, readState } from './run-state.js'
 import { readValues } from './weights.js'
@@ -18,7 +19,7 @@ function resumable(run: Run): [name: string, tensor: Tensor][] {
     ['m', m],
     ['v', v],
     ['state', state],
-    ...run.weights.others.map((t, i): [string, Tensor] => [`other.${i}`, t]),
+    ...run.weights.others.map(([name, t]): [string, Tensor] => [`other.${name}`, t]),
   ]
 }
 
@@ -46,6 +47,7 @@ export async function restoreRun(run: Run): Promise<void> {
     run.tell({ kind: 'warning', text: `checkpoint ${file} was passed over: ${reason}` })
   const state: RunState = readState(checkpoint.state, run.state.fingerprint, checkpoint.path)
   for (const [name, t] of resumable(run)) t.write(checkpoint.tensors.float32(name))
+  refreshHalf(run.weights.optimizer)
   Object.assign(run.state, state)
   run.tell({ kind: 'message', text: `resumed at step ${state.step} from ${checkpoint.path}` })
 }

@@ -1,17 +1,22 @@
 /** One optimizer step: load, forward, backward, update. Everything on the device is queued; only the loss is awaited. */
 import {
   batchIndices,
+  captionInputs,
   chooseCaptions,
+  deviceCaptions,
   type HostCaptions,
   packCaptions,
-  uploadCaptions,
 } from '../data/batches.js'
+import { padCaptions } from '../data/pad-captions.js'
 import { CaptioneerError } from '../errors.js'
+import type { PackedCaptions } from '../models/decoders/transformer.js'
+import type { ImageInputs, LoadedImages } from '../models/inference.js'
 import { trainingMode } from '../models/mode.js'
+import type { DeviceInputs } from '../step-cache.js'
 import { differentiate } from '../tape.js'
-import { scope, type Tensor, tensor } from '../tensor.js'
+import { scope, type Tensor } from '../tensor.js'
+import { specialIds } from '../tokenizer/tokenizer.js'
 import type { StepProgress } from './events.js'
-import type { LoadedImages } from './image-source.js'
 import { collectGradients, optimizerStep } from './optimizer.js'
 import type { Run } from './prepare.js'
 import { learningRateFactor } from './schedule.js'
@@ -69,7 +74,15 @@ export interface QueuedStep {
 /** What of a run a step computes with; tests and the benchmark put it together without a data set. */
 export type StepParts = Pick<
   Run,
-  'config' | 'weights' | 'device' | 'state' | 'model' | 'source' | 'frozenStages' | 'folds'
+  | 'config'
+  | 'weights'
+  | 'device'
+  | 'state'
+  | 'model'
+  | 'source'
+  | 'frozenStages'
+  | 'folds'
+  | 'steps'
 >
 
 /** Queues step `step` on the device. @param progress 0-1: share of the run that is over */
@@ -79,49 +92,74 @@ export function queueStep(
   step: number,
   progress: number,
 ): QueuedStep {
-  const { config, weights, device, state } = run
-  const { optimizer } = config
+  const { config, weights, state } = run
   const factor = learningRateFactor(config.schedule, step, progress, state.plateau.factor)
-  const learningRate = optimizer.learningRate * factor
-  const losses = scope(() => {
-    const rng = tensor(Int32Array.of(config.seed | 0, 0, step), [3], device)
-    const batchLosses = input.batches.map((batch, i) =>
-      scope(() => {
-        const mode = trainingMode(rng, run.frozenStages, run.folds)
-        const text = uploadCaptions(batch.text, device, input.tokens)
-        const [loss, grads] = differentiate(weights.trained, () =>
-          run.model.decoder.loss(
-            weights.params.decoder,
-            run.source.memory(batch.images, weights.params, mode),
-            text,
-            { labelSmoothing: optimizer.labelSmoothing },
-            mode,
-          ),
-        )
-        collectGradients(weights.optimizer, grads, i === 0)
-        return loss
-      }),
+  const learningRate = config.optimizer.learningRate * factor
+  const losses = input.batches.map(({ images, text: exact }, i) => {
+    // Also where nothing is captured: how a run computes must not depend on that, down to the last bit.
+    const text = padCaptions(exact, specialIds.pad, config.model.decoder.maxTokens)
+    const place = { first: i === 0, last: i === input.batches.length - 1 }
+    const host = {
+      ...captionInputs(text, input.tokens),
+      ...images.inputs,
+      rng: { data: Int32Array.of(config.seed | 0, 0, step), shape: [3] },
+      learningRate: { data: Float32Array.of(learningRate), shape: [1] },
+    }
+    const { longest, captionsPerImage } = text
+    const key = JSON.stringify({ ...place, longest, captionsPerImage, count: images.count })
+    const loss = run.steps.run(key, host, (inputs) =>
+      batchStep(run, inputs, deviceCaptions(inputs, text), images.count, place),
     )
-    optimizerStep(weights.optimizer, {
-      ...optimizer,
-      learningRate,
-      encoderLearningRate: (optimizer.encoderLearningRate ?? optimizer.learningRate) * factor,
-    })
-    return batchLosses
+    // Asked for now: the next batch may use the memory.
+    const read = loss.readFloats()
+    loss.release()
+    return read
   })
   return { learningRate, results: readResults(losses, weights.optimizer) }
 }
 
+/** One batch: forward, backward, its gradients to the others', and after the last the optimizer's step. */
+function batchStep(
+  run: StepParts,
+  inputs: DeviceInputs<ImageInputs> & { readonly rng: Tensor; readonly learningRate: Tensor },
+  text: PackedCaptions,
+  count: number,
+  { first, last }: { readonly first: boolean; readonly last: boolean },
+): Tensor {
+  const { weights, frozenStages, folds } = run
+  const { optimizer: options } = run.config
+  const { labelSmoothing, learningRate, encoderLearningRate = learningRate } = options
+  return scope(() => {
+    const mode = trainingMode(inputs.rng, frozenStages, folds)
+    const [loss, grads] = differentiate(
+      weights.trained,
+      () =>
+        run.model.decoder.loss(
+          weights.params.decoder,
+          run.source.memory(inputs, count, weights.params, mode),
+          text,
+          { labelSmoothing },
+          mode,
+        ),
+      first ? weights.optimizer.gradViews : [],
+    )
+    collectGradients(weights.optimizer, grads, first)
+    if (last) {
+      const encoderScale = encoderLearningRate / learningRate
+      optimizerStep(weights.optimizer, inputs.learningRate, { ...options, encoderScale })
+    }
+    return loss
+  })
+}
+
 async function readResults(
-  losses: readonly Tensor[],
-  optimizer: Run['weights']['optimizer'],
+  losses: readonly Promise<Float32Array>[],
+  { norm, state }: Run['weights']['optimizer'],
 ): Promise<{ loss: number; norm: number; state: Float32Array }> {
-  const reads = [...losses, optimizer.norm, optimizer.state].map((t) => t.readFloats())
-  for (const loss of losses) loss.release()
-  const values = await Promise.all(reads)
-  const state = values.pop() ?? new Float32Array()
-  const norm = values.pop()?.[0] ?? Number.NaN
-  return { loss: values.reduce((sum, [loss = 0]) => sum + loss, 0), norm, state }
+  const values = await Promise.all([norm.readFloats(), state.readFloats(), ...losses])
+  const [norms = new Float32Array(), states = new Float32Array(), ...sums] = values
+  const loss = sums.reduce((sum, [value = 0]) => sum + value, 0)
+  return { loss, norm: norms[0] ?? Number.NaN, state: states }
 }
 
 /**

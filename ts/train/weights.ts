@@ -1,31 +1,39 @@
 /**
  * A training run's tensors: trained parameters as views of flat buffers (optimizer.ts), frozen ones and running
- * statistics as tensors of their own.
+ * statistics as tensors of their own. What is saved is always the float32 behind what the model computes with.
  */
 import { initialValues } from '../models/initialize.js'
 import { type CaptionModel, isTrained, type ModelParams, modelSpecs } from '../models/model.js'
-import type { NamedValues } from '../models/model-folder.js'
-import { materialize, namedTensors } from '../models/params.js'
+import { materialize } from '../models/params.js'
+import { computeCopy } from '../models/precision.js'
+import { type StoredValues, toStored } from '../models/stored.js'
 import type { Device } from '../native.js'
-import { scope, type Tensor, tensor } from '../tensor.js'
-import { createOptimizer, type Optimizer } from './optimizer.js'
+import type { FloatDtype } from '../ops/define-op.js'
+import { scope, type Tensor, tensor, tensorsIn } from '../tensor.js'
+import { createOptimizer, type Optimizer, refreshHalf } from './optimizer.js'
 
 export interface TrainingWeights {
   readonly params: ModelParams
   readonly optimizer: Optimizer
-  /** Trained parameters, in the order of the optimizer's gradients. */
+  /** Trained parameters as the model takes them, in the order of the optimizer's gradients. */
   readonly trained: readonly Tensor[]
-  /** Frozen parameters and statistics. */
-  readonly others: readonly Tensor[]
+  /** Frozen parameters and statistics, float32. */
+  readonly others: readonly (readonly [name: string, tensor: Tensor])[]
+  /** bfloat16 copies of frozen parameters. */
+  readonly copies: readonly Tensor[]
 }
 
-/** @param pretrained values by name (`encoder.*`), instead of random ones */
+/**
+ * @param pretrained values by name (`encoder.*`), instead of random ones
+ * @param dtype what the model computes in
+ */
 export function createWeights(
   model: CaptionModel,
   frozen: number,
   pretrained: ReadonlyMap<string, Float32Array>,
   seed: number,
   device: Device,
+  dtype: FloatDtype = 'float32',
 ): TrainingWeights {
   return scope(() => {
     const specs = new Map(modelSpecs(model))
@@ -42,30 +50,40 @@ export function createWeights(
         decay,
         group: name.startsWith('encoder.') ? ('encoder' as const) : ('decoder' as const),
       }))
-    const optimizer = createOptimizer(entries, device)
-    for (const [name, view] of optimizer.views) view.write(valuesOf(name))
-    const others: Tensor[] = []
+    const optimizer = createOptimizer(entries, device, dtype)
+    const views = new Map(entries.map(({ name }, i) => [name, optimizer.views[i]]))
+    for (const [name, master] of optimizer.masters) master.write(valuesOf(name))
+    refreshHalf(optimizer)
+    const others: [name: string, tensor: Tensor][] = []
+    const copies: Tensor[] = []
     const params = materialize(model.specs, (name, spec) => {
-      const view = optimizer.views.get(name)
+      const view = views.get(name)
       if (view) return view
       const own = tensor(valuesOf(name), spec.shape, device)
-      others.push(own)
-      return own
+      others.push([name, own])
+      const used = computeCopy(spec, own, dtype)
+      if (used !== own) copies.push(used)
+      return used
     }) as ModelParams
-    return { params, optimizer, trained: [...optimizer.views.values()], others }
+    return { params, optimizer, trained: optimizer.views, others, copies }
   })
 }
 
-/** Every value of the model on the host, to be saved. */
+/** Frees all of it. */
+export function releaseWeights(weights: TrainingWeights): void {
+  for (const t of tensorsIn({ ...weights })) t.release()
+}
+
+/** Every value of the model on the host, as it is saved. */
 export async function readValues(
   model: CaptionModel,
-  { params }: TrainingWeights,
-): Promise<NamedValues[]> {
-  const tensors = new Map(namedTensors(params))
+  { optimizer, others }: TrainingWeights,
+): Promise<StoredValues[]> {
+  const tensors = new Map([...optimizer.masters, ...others])
   return Promise.all(
     modelSpecs(model).map(async ([name, spec]) => {
       const values = await tensors.get(name)?.readFloats()
-      return { name, spec, values: values ?? new Float32Array() }
+      return toStored(name, spec, values ?? new Float32Array())
     }),
   )
 }
