@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kPiece = 16384;  // elements whose squares one block adds
-constexpr int kTogether = 8;   // parameters of one thread
+constexpr int kTogether = 4;   // parameters of one thread: 16 bytes of each float32 array
 
 // partial[i] = the sum of the squares of piece i. N elements an access.
 template <int N>

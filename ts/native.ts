@@ -2,6 +2,7 @@
  * Finds and loads the native addon, opens devices, and gives its kernels their types (kernels.ts).
  * What an op means is in ops/; who owns memory is in tensor.ts.
  */
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -160,6 +161,17 @@ export function openDevice(name: DeviceName = 'auto'): Device {
   }
   opened.set(actual, device)
   return device
+}
+
+/**
+ * Why 'auto' came to the CPU on a machine that could have done better: a build with GPU kernels, or an NVIDIA card, is
+ * there. Undefined where nothing is missing.
+ */
+export function fallbackReason(asked: DeviceName, device: Device): string | undefined {
+  if (asked !== 'auto' || device.name === 'cuda') return undefined
+  const { addon, reports } = loadAddon()
+  const gpuBuild = reports.some(({ variant, loaded }) => variant === 'cuda' && loaded)
+  return gpuBuild || existsSync('/dev/nvidia0') ? addon.whyNoGpu() : undefined
 }
 
 /** Waits until all queued work is done; rejects with the first error of that work. */

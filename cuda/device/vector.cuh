@@ -5,6 +5,9 @@
 #include <type_traits>
 
 #include "device.cuh"
+#ifdef CAPTIONEER_EMULATED
+#include "emulator/vector_access.h"
+#endif
 
 namespace cuda {
 
@@ -41,6 +44,21 @@ struct alignas(sizeof(T) * N) Vector {
   T values[N];
 };
 
+// One access, whatever V is made of.
+#ifdef CAPTIONEER_EMULATED
+using emulator::load_whole;
+using emulator::store_whole;
+#else
+template <class V>
+DEVICE V load_whole(const V* p) {
+  return *p;
+}
+template <class V>
+DEVICE void store_whole(V* p, const V& v) {
+  *p = v;
+}
+#endif
+
 // Elements in a 16-byte access.
 template <class T>
 constexpr int kVector = 16 / sizeof(T);
@@ -56,7 +74,7 @@ DEVICE void load(float (&out)[N], const T* p) {
   static_assert(N % step == 0);
 #pragma unroll
   for (int first = 0; first < N; first += step) {
-    const auto v = *reinterpret_cast<const Vector<T, step>*>(p + first);
+    const auto v = load_whole(reinterpret_cast<const Vector<T, step>*>(p + first));
 #pragma unroll
     for (int i = 0; i < step; i++) out[first + i] = to_float(v.values[i]);
   }
@@ -64,7 +82,7 @@ DEVICE void load(float (&out)[N], const T* p) {
 // The same in two steps, for accesses that are to be under way together; N as in Vector.
 template <int N, class T>
 DEVICE Vector<T, N> load_raw(const T* p) {
-  return *reinterpret_cast<const Vector<T, N>*>(p);
+  return load_whole(reinterpret_cast<const Vector<T, N>*>(p));
 }
 template <int N, class T>
 DEVICE void unpack(float (&out)[N], const Vector<T, N>& v) {
@@ -88,7 +106,7 @@ DEVICE void store(T* p, const float (&x)[N]) {
 #pragma unroll
       for (int i = 0; i < step; i++) v.values[i] = from_float<T>(x[first + i]);
     }
-    *reinterpret_cast<Vector<T, step>*>(p + first) = v;
+    store_whole(reinterpret_cast<Vector<T, step>*>(p + first), v);
   }
 }
 

@@ -16,7 +16,7 @@ const ordering = new RegExp(
     '__sync(?:threads|warp)',
     '(?:ptx::)?barrier_(?:sync|arrive)',
     '(?:ptx::)?grid_barrier',
-    '(?:ptx::)?mbarrier_(?:wait|init_fence)',
+    '(?:ptx::)?mbarrier_(?:wait|init_fence|arrive|arrive_expect_tx)',
     '(?:ptx::)?cp_async_(?:wait|commit|mbarrier_arrive)',
     '(?:ptx::)?bulk_(?:wait|wait_read|commit)',
     '(?:ptx::)?wgmma_(?:fence|wait|commit)',

@@ -5,6 +5,7 @@ import type { Captioner, CaptionResult } from '../captioner.js'
 import type { ImageInput } from '../data/image.js'
 import type { DeviceName } from '../native.js'
 import { exitCodes } from './failure.js'
+import { noteFallback } from './fallback.js'
 import { duration, thousands, three } from './format.js'
 import { imagePaths } from './image-paths.js'
 import { deviceOption, given, jsonFlags, numberFrom, wholeNumber } from './options.js'
@@ -66,6 +67,7 @@ interface Picture {
 async function run(words: readonly string[], flags: CaptionFlags): Promise<void> {
   const pictures = await findPictures(words, flags.recursive ?? false)
   const { loadCaptioner } = await import('../captioner.js')
+  await noteFallback('captioning', flags.device)
   using captioner = await loadCaptioner(flags.model, { device: flags.device })
   // On a terminal the captions themselves show how far it is.
   const bar = flags.json || !process.stdout.isTTY ? createProgressBar(process.stderr) : undefined

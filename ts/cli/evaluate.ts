@@ -7,6 +7,7 @@ import type { FloorScores } from '../evaluate/judge.js'
 import type { EvaluateProgress } from '../evaluate/measure.js'
 import { writeAtomic } from '../files/atomic.js'
 import type { DeviceName } from '../native.js'
+import { noteFallback } from './fallback.js'
 import { shownPath, table, thousands, three } from './format.js'
 import { deviceOption, jsonFlags, numberFrom, oneOf, wholeNumber } from './options.js'
 import { createProgressBar, type ProgressBar } from './progress-bar.js'
@@ -60,6 +61,7 @@ Examples:
 
 async function run({ json, output, ...options }: EvaluateFlags): Promise<void> {
   const { evaluate } = await import('../evaluate/evaluate.js')
+  await noteFallback('evaluating', options.device)
   const bar = createProgressBar(process.stderr)
   let result: EvaluateResult
   try {

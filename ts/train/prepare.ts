@@ -27,7 +27,7 @@ import { buildModel, type CaptionModel, frozenStages } from '../models/model.js'
 import { type GenerationConfig, generationSchema } from '../models/model-folder.js'
 import { computeDtype } from '../models/precision.js'
 import { readEncoderWeights } from '../models/pretrained.js'
-import { type Device, openDevice } from '../native.js'
+import { type Device, fallbackReason, openDevice } from '../native.js'
 import { createRandom } from '../random.js'
 import { createStepCache, type StepCache } from '../step-cache.js'
 import { cast, scope } from '../tensor.js'
@@ -83,6 +83,8 @@ export async function prepareRun(
       `train: ${config.out} already holds a run. Go on with --resume, or give another --out`,
     )
   const device = openDevice(config.device)
+  const noGpu = fallbackReason(config.device, device)
+  if (noGpu) tell({ kind: 'warning', text: `training on the CPU: ${noGpu}` })
   const dtype = computeDtype(config.precision, device)
   const dataset = await readDataset(config.data.path, {
     seed: config.data.seed,
