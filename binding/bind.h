@@ -36,6 +36,7 @@ struct Session {
   std::unique_ptr<Queue> queue = std::make_unique<Queue>();  // joined first
 
   explicit Session(std::unique_ptr<Device> opened) : device(std::move(opened)) {
+    queue->wait_with([this] { device->synchronize(); });
     queue->push({"start", [this] { device->start(); }});
   }
   ~Session() { queue.reset(); }
@@ -121,8 +122,8 @@ Napi::Value queue_kernel(const Napi::CallbackInfo& info) {
                           " arguments, received " + std::to_string(info.Length()));
     auto parameters =
         read_arguments<Parameters>(*session, info, std::make_index_sequence<Sig::count>());
-    session->submit({name, [parameters, stream = &session->device->stream()] {
-                       stream->begin_command();
+    session->submit({name, [parameters, name = name, stream = &session->device->stream()] {
+                       const KernelRange range(*stream, name);
                        std::apply([&](auto... values) { Kernel(values..., *stream); }, parameters);
                      }});
     return info.Env().Undefined();

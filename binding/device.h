@@ -15,8 +15,21 @@ class Stream {
   // At least `bytes` bytes, 64-byte aligned, uninitialised. A second call in one kernel invalidates
   // the first.
   virtual void* scratch(size_t bytes) = 0;
-  // Before each command: scratch memory handed out earlier may be used anew.
-  virtual void begin_command() {}
+  // Around each kernel: scratch memory handed out earlier may be used anew, and profilers see a
+  // range of that name.
+  virtual void begin_kernel(const char*) {}
+  virtual void end_kernel() {}
+};
+
+class KernelRange {
+ public:
+  KernelRange(Stream& stream, const char* name) : stream_(stream) { stream.begin_kernel(name); }
+  ~KernelRange() { stream_.end_kernel(); }
+  KernelRange(const KernelRange&) = delete;
+  KernelRange& operator=(const KernelRange&) = delete;
+
+ private:
+  Stream& stream_;
 };
 
 // Work that a device can start again as one. Used and destroyed on the device's thread.
@@ -47,6 +60,9 @@ class Device {
   virtual size_t reserved_bytes() const = 0;
   virtual size_t total_bytes() const = 0;
   virtual size_t available_bytes() const = 0;
+  // Waits for the work so far, so that it can be timed; not while a graph is captured. On the
+  // device's thread.
+  virtual void synchronize() {}
   // A copy of host data that `send` takes to the device. On the JavaScript thread.
   virtual std::shared_ptr<void> stage(const void* from, size_t bytes) = 0;
   // On the device's thread, in order with kernels.

@@ -45,9 +45,11 @@ std::map<std::string, Timing> Queue::timings() {
 }
 
 void Queue::run(const Command& command) {
+  const bool timed = command.timed && profiling_;
   const auto start = std::chrono::steady_clock::now();
   try {
     command.run();
+    if (timed) wait_();
   } catch (const Error& error) {
     throw Error(error.code(), std::string(command.name) + ": " + error.what());
   } catch (const std::bad_alloc&) {
@@ -57,7 +59,7 @@ void Queue::run(const Command& command) {
     throw InternalError(std::string(command.name) + ": " + error.what() +
                         ". This is a bug in captioneer: please report it");
   }
-  if (!command.timed || !profiling_) return;
+  if (!timed) return;
   const auto spent = std::chrono::steady_clock::now() - start;
   std::lock_guard lock(mutex_);
   Timing& timing = timings_[command.name];

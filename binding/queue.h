@@ -12,6 +12,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
 struct Command {
   const char* name;
@@ -41,6 +42,8 @@ class Queue {
   // The first error since the last call, or null; on the device's thread only.
   std::exception_ptr take_error();
   void set_profiling(bool on);
+  // What waits for a command's work while commands are timed. Before the first command.
+  void wait_with(std::function<void()> wait) { wait_ = std::move(wait); }
   bool profiling() const { return profiling_; }
   std::map<std::string, Timing> timings();
 
@@ -52,6 +55,7 @@ class Queue {
   std::deque<Command> commands_;
   std::exception_ptr error_;
   std::map<std::string, Timing> timings_;
+  std::function<void()> wait_ = [] {};
   std::condition_variable idle_;
   bool busy_ = false;
   std::atomic<bool> profiling_ = false;

@@ -109,6 +109,10 @@ class GpuDevice final : public Device {
     return unused;
   }
 
+  void synchronize() override {
+    if (!capturing_) check(cudaStreamSynchronize(stream_.handle()), "waiting for the GPU");
+  }
+
   std::shared_ptr<void> stage(const void* from, size_t bytes) override {
     auto block = staging_.take(bytes);
     std::memcpy(block->host, from, bytes);
@@ -139,12 +143,18 @@ class GpuDevice final : public Device {
   }
 
   std::unique_ptr<Graph> capture(const std::function<void()>& enqueue) override {
+    // Each launch is to be waited for, which a capture forbids: replays call the kernels one by
+    // one.
+    if (stream_.synchronous()) return nullptr;
     // Relaxed: a kernel's first launch may allocate scratch memory.
     check(cudaStreamBeginCapture(stream_.handle(), cudaStreamCaptureModeRelaxed), "capture");
     cudaGraph_t graph = nullptr;
+    capturing_ = true;
     try {
       enqueue();
+      capturing_ = false;
     } catch (...) {
+      capturing_ = false;
       cudaStreamEndCapture(stream_.handle(), &graph);
       if (graph) cudaGraphDestroy(graph);
       cudaGetLastError();
@@ -163,6 +173,7 @@ class GpuDevice final : public Device {
   Completions completions_;  // told before the rest goes
   std::unordered_map<size_t, std::vector<void*>> unused_;
   size_t reserved_ = 0;
+  bool capturing_ = false;
 };
 
 }  // namespace

@@ -1,10 +1,14 @@
 // See gpu.h.
 #include "gpu.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 #include "check.h"
+#ifndef CAPTIONEER_EMULATED
+#include <nvtx3/nvToolsExt.h>
+#endif
 
 namespace cuda {
 
@@ -25,13 +29,27 @@ GpuStream::~GpuStream() {
   for (void* block : scratch_blocks_) cudaFree(block);
 }
 
+void GpuStream::begin_kernel([[maybe_unused]] const char* name) {
+  scratch_used_ = 0;
+#ifndef CAPTIONEER_EMULATED
+  nvtxRangePushA(name);
+#endif
+}
+
+void GpuStream::end_kernel() {
+#ifndef CAPTIONEER_EMULATED
+  nvtxRangePop();
+#endif
+}
+
 void* GpuStream::scratch(size_t bytes) {
   const size_t rounded = (bytes + 255) / 256 * 256;
   if (scratch_blocks_.empty() || scratch_used_ + rounded > scratch_bytes_) {
-    scratch_bytes_ = std::max<size_t>({2 * scratch_bytes_, rounded, size_t{8} << 20});
+    const size_t size = std::max({2 * scratch_bytes_, rounded, size_t{8} << 20});
     void* block = nullptr;
-    check(cudaMalloc(&block, scratch_bytes_), "scratch memory");
+    check(cudaMalloc(&block, size), "scratch memory");
     scratch_blocks_.push_back(block);
+    scratch_bytes_ = size;
     scratch_used_ = 0;
   }
   void* data = static_cast<char*>(scratch_blocks_.back()) + scratch_used_;

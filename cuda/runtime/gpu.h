@@ -32,7 +32,9 @@ class GpuStream final : public Stream {
   // on the CPU a command may ask several times. Memory that was outgrown stays: a captured graph
   // may still use it.
   void* scratch(size_t bytes) override;
-  void begin_command() override { scratch_used_ = 0; }
+  // Nsight shows the range's name above the kernels that an op launches.
+  void begin_kernel(const char* name) override;
+  void end_kernel() override;
   // Lets `kernel` use that much dynamic shared memory.
   void allow_shared(const void* kernel, size_t bytes);
 
