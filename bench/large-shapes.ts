@@ -32,20 +32,20 @@ const norm = (channels: number) => ({
 export const largeShapes: Readonly<Partial<Record<OpName, readonly Sample[]>>> = {
   convolution: [
     {
-      inputs: { x: of(8, 224, 224, 3), weight: of(64, 3, 7, 7) },
+      inputs: { x: of(8, 224, 224, 3), weight: of(64, 7, 7, 3) },
       options: { stride: 2, padding: 3 },
     },
-    { inputs: { x: of(8, 56, 56, 64), weight: of(64, 64, 3, 3) }, options: { padding: 1 } },
-    { inputs: { x: of(8, 14, 14, 256), weight: of(256, 256, 3, 3) }, options: { padding: 1 } },
-    { inputs: { x: of(8, 28, 28, 192), weight: of(32, 192, 1, 1) }, options: { padding: 0 } },
+    { inputs: { x: of(8, 56, 56, 64), weight: of(64, 3, 3, 64) }, options: { padding: 1 } },
+    { inputs: { x: of(8, 14, 14, 256), weight: of(256, 3, 3, 256) }, options: { padding: 1 } },
+    { inputs: { x: of(8, 28, 28, 192), weight: of(32, 1, 1, 192) }, options: { padding: 0 } },
     {
-      inputs: { x: of(8, 56, 56, 144), weight: of(144, 1, 3, 3) },
+      inputs: { x: of(8, 56, 56, 144), weight: of(144, 3, 3, 1) },
       options: { padding: 1, groups: 144 },
     },
   ],
   convolutionBatchNorm: [
     {
-      inputs: { x: of(8, 56, 56, 64), weight: of(64, 64, 3, 3), ...norm(64) },
+      inputs: { x: of(8, 56, 56, 64), weight: of(64, 3, 3, 64), ...norm(64) },
       options: { padding: 1, activation: 'relu' },
       gradients: ['x', 'weight', 'gamma', 'beta'],
     },

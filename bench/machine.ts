@@ -31,7 +31,8 @@ export function machineFacts() {
   }
 }
 
-function commit(): string {
+/** The commit of this checkout, and whether files were changed since. */
+export function commit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: packageRoot, encoding: 'utf8', stdio: 'pipe' }).trim()
   try {

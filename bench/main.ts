@@ -1,37 +1,54 @@
-/** `npm run bench`: how fast training, captioning and single ops are on this machine, beside PyTorch where it is there. */
-import { Command } from 'commander'
+/** `npm run bench`: how fast training, captioning and single ops are on a device, beside PyTorch where it is there. */
+import { Command, Option } from 'commander'
+import { table } from '../ts/cli/format.js'
 import { reportFailure } from '../ts/cli/failure.js'
 import { oneOf, wholeNumber } from '../ts/cli/options.js'
-import { note } from '../ts/cli/terminal.js'
+import { note, print } from '../ts/cli/terminal.js'
 import { type PresetName, presetNames } from '../ts/models/presets.js'
-import { type Device, openDevice } from '../ts/native.js'
+import { type Device, type DeviceName, openDevice } from '../ts/native.js'
+import type { PeerChoice } from './beside.js'
 import { type BenchCase, caseName, cases } from './cases.js'
 import { machineFacts, threads } from './machine.js'
-import { benchCaptioning, benchTraining, modelReport, type Row } from './models.js'
+import { benchCaptioning, benchTraining, cellsOf, heading, type Row, recordOf } from './models.js'
 import { benchOps } from './ops.js'
-import { startPeer } from './peer.js'
+import { type Peer, PeerError, startPeer } from './peer.js'
 import { profileTraining } from './profile.js'
-import { show } from './report.js'
+import { keep, show } from './report.js'
+import { benchKernels } from './single-kernels.js'
+import { variantHelp, variantsFor } from './variants.js'
 
 interface Flags {
+  readonly device: DeviceName
   readonly preset?: PresetName
+  readonly variants?: string
   readonly batch?: number
   readonly quick?: boolean
   readonly spin?: number
   readonly out?: string
 }
 
-const modes = ['models', 'train', 'caption', 'ops', 'profile'] as const
+const modes = ['models', 'train', 'caption', 'kernels', 'ops', 'profile'] as const
 type Mode = (typeof modes)[number]
 
 const program = new Command('bench')
   .description(
-    'Measures training and captioning, beside PyTorch where there is one; single ops; a training step.',
+    'Measures training and captioning, beside PyTorch where there is one; single kernels and ops; a training step.',
   )
   .argument('[what]', `${modes.join(', ')}; models is train and caption`, oneOf(modes), 'models')
+  .addOption(
+    // Not auto: the same command means the same wherever it is run.
+    new Option('--device <name>', 'cpu, cuda or auto, for both sides')
+      .default('cpu')
+      .argParser(oneOf(['auto', 'cpu', 'cuda'] satisfies DeviceName[])),
+  )
   .option('--preset <name>', `only this preset: ${presetNames.join(', ')}`, oneOf(presetNames))
-  .option('--batch <n>', 'images in a step or call', wholeNumber(1, 4096))
-  .option('--quick', 'batches of 8 and short turns')
+  .option('--variants <list>', variantHelp)
+  .option(
+    '--batch <n>',
+    'images in a step or call; for kernels 64 unless given',
+    wholeNumber(1, 4096),
+  )
+  .option('--quick', 'short turns, and on the CPU batches of 8')
   .option('--spin <n>', 'GOMP_SPINCOUNT: how long waiting threads spin', wholeNumber(0, 1e9))
   .option('--out <file>', 'append the JSON lines to this file instead of printing them')
   .addHelpText(
@@ -41,6 +58,7 @@ Examples:
   npm run bench
   npm run bench -- train --preset tiny --quick
   npm run bench -- profile --preset mobilenetv2-transformer
+  npm run bench -- train --device cuda --preset resnet18-transformer --variants eager,compile
   CAPTIONEER_PYTHON=./venv/bin/python npm run bench -- --out results.jsonl`,
   )
   .exitOverride()
@@ -50,47 +68,94 @@ Examples:
 async function bench(mode: Mode, flags: Flags): Promise<void> {
   // Read once, when the kernels' thread library is loaded; PyTorch's process inherits what ours has.
   if (flags.spin !== undefined) process.env.GOMP_SPINCOUNT = String(flags.spin)
-  const device = openDevice('cpu')
-  const facts = machineFacts()
+  const device = openDevice(flags.device)
+  const facts = { ...machineFacts(), gpu: device.name === 'cuda' ? device.description : undefined }
   const selected = cases.filter(({ preset }) => !flags.preset || preset === flags.preset)
   if (mode === 'ops') await show(await benchOps(device, flags.quick ?? false), facts, flags.out)
   else if (mode === 'profile')
     for (const one of selected)
       await show(await profileTraining(one, device, flags.batch), facts, flags.out)
+  else if (mode === 'kernels') await benchSingleKernels(device, facts, flags)
   else await benchModels(mode, selected, device, facts, flags)
 }
+
+type Facts = ReturnType<typeof machineFacts>
 
 async function benchModels(
   mode: Mode,
   selected: readonly BenchCase[],
   device: Device,
-  facts: ReturnType<typeof machineFacts>,
+  facts: Facts,
   flags: Flags,
 ): Promise<void> {
-  const found = await startPeer(threads())
-  if ('missing' in found) note(`without PyTorch: ${found.missing}`)
-  const peer = 'missing' in found ? undefined : found
+  const variants = variantsFor(device.name, flags.variants)
+  const { first, start } = await findPeer(device)
+  const peers: PeerChoice | undefined = first && { start, variants }
+  const versions = withPeer(facts, first)
+  const rows: Row[] = []
   const options = {
     device,
-    peer,
-    batch: flags.batch ?? (flags.quick ? 8 : undefined),
+    peers,
+    batch: flags.batch ?? (flags.quick && device.name === 'cpu' ? 8 : undefined),
     blocks: flags.quick ? 3 : 5,
     blockSeconds: flags.quick ? 0.7 : 2,
+    onRow: async (row: Row) => {
+      rows.push(row)
+      await keep(recordOf(row), versions, flags.out)
+    },
   }
-  const rows: Row[] = []
-  try {
-    for (const one of selected) {
-      note(`measuring ${caseName(one)}`)
-      if (mode !== 'caption') rows.push(await benchTraining(one, options))
-      // Captioning knows no cache.
-      if (mode !== 'train' && !one.cached) rows.push(...(await benchCaptioning(one, options)))
-    }
-  } finally {
-    peer?.close()
+  for (const one of selected) {
+    note(`measuring ${caseName(one)}`)
+    if (mode !== 'caption') await benchTraining(one, options)
+    // Captioning knows no cache.
+    if (mode !== 'train' && !one.cached) await benchCaptioning(one, options)
   }
+  first?.close()
+  print(table([heading, ...rows.map(cellsOf)]))
+}
+
+async function benchSingleKernels(device: Device, facts: Facts, flags: Flags): Promise<void> {
+  const { first: peer } = await findPeer(device)
+  const versions = withPeer(facts, peer)
+  const rows = await benchKernels({
+    device,
+    peer,
+    images: flags.batch ?? 64,
+    blocks: flags.quick ? 3 : 5,
+    blockSeconds: flags.quick ? 0.05 : 0.2,
+    onRecord: (record) => keep(record, versions, flags.out),
+  })
+  peer?.close()
+  print(table(rows))
+}
+
+/** PyTorch for `device`, and how to have a new one for each variant; the first of these is the one found. */
+async function findPeer(device: Device): Promise<{ first?: Peer; start: () => Promise<Peer> }> {
+  const start = async () => {
+    const found = await startPeer(threads(), device.name)
+    if ('missing' in found) throw new PeerError('hello', found.missing)
+    return found
+  }
+  const first = await startPeer(threads(), device.name).catch((error: unknown) => {
+    if (error instanceof PeerError) return { missing: error.message }
+    throw error
+  })
+  if ('missing' in first) {
+    note(`without PyTorch: ${first.missing}`)
+    return { start }
+  }
+  let unused = true
+  const next = async () => {
+    if (!unused) return start()
+    unused = false
+    return first
+  }
+  return { first, start: next }
+}
+
+function withPeer(facts: Facts, peer: Peer | undefined): Facts {
   const { torch, python } = peer ?? {}
-  const versions = { ...facts.versions, torch, python }
-  await show(modelReport(rows), { ...facts, versions }, flags.out)
+  return { ...facts, versions: { ...facts.versions, ...(peer ? { torch, python } : {}) } }
 }
 
 program.parseAsync().catch((error: unknown) => {

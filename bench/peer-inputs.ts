@@ -20,10 +20,10 @@ export async function writePeerInputs({ run, pictures, features }: Workload): Pr
   const folder = await mkdtemp(join(tmpdir(), 'captioneer-bench-'))
   const file = join(folder, 'inputs.safetensors')
   const values = await readValues(model, run.weights)
-  const weights = values.map(({ name, spec, values: data }) => ({
+  const weights = values.map(({ name, shape, values: data }) => ({
     name,
     dtype: 'F32' as const,
-    shape: spec.shape,
+    shape,
     data: asBytes(data),
   }))
   const pixels = { shape: [pictures.length, size, size, 3], data: Buffer.concat(pictures) }

@@ -1,29 +1,37 @@
 /** PyTorch as a process of its own: started where a Python with torch is found, asked through JSON lines. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { promisify } from 'node:util'
 import { CaptioneerError } from '../ts/errors.js'
-import { packageRoot } from '../ts/native.js'
+import { type Device, packageRoot } from '../ts/native.js'
 
 /** PyTorch, as bench/peers/serve.py answers. */
 export interface Peer {
   readonly torch: string
   readonly python: string
-  ask<T>(command: string, options: Readonly<Record<string, unknown>>): Promise<T>
+  /** @throws PeerError when the other side fails */
+  ask<T>(command: string, options?: Readonly<Record<string, unknown>>): Promise<T>
   close(): void
 }
 
-/** Starts PyTorch with so many threads, or says why there is none. CAPTIONEER_PYTHON names the Python, else python3. */
-export async function startPeer(threads: number): Promise<Peer | { readonly missing: string }> {
-  const python = process.env.CAPTIONEER_PYTHON || 'python3'
-  try {
-    await promisify(execFile)(python, ['-c', 'import torch'])
-  } catch {
-    return {
-      missing: `${python} cannot import torch; CAPTIONEER_PYTHON=/path/to/python names one that can`,
-    }
+/** PyTorch's side failed, not ours. */
+export class PeerError extends CaptioneerError {
+  constructor(command: string, reason: string) {
+    super('ERR_BENCH', `bench: PyTorch's side failed in "${command}": ${reason}`)
   }
+}
+
+/** Why there is nothing to compare with. */
+export interface NoPeer {
+  readonly missing: string
+}
+
+/**
+ * Starts PyTorch with so many threads, or says why there is none. CAPTIONEER_PYTHON names the Python, else python3.
+ * @throws PeerError when PyTorch is there and does not get to the device
+ */
+export async function startPeer(threads: number, device: Device['name']): Promise<Peer | NoPeer> {
+  const python = process.env.CAPTIONEER_PYTHON || 'python3'
   const serve = join(packageRoot, 'bench', 'peers', 'serve.py')
   const child = spawn(python, ['-W', 'ignore', serve], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -34,23 +42,49 @@ export async function startPeer(threads: number): Promise<Peer | { readonly miss
       PYTHONDONTWRITEBYTECODE: '1',
     },
   })
+  // A program that is not there, and one that ends before it has read: the output then ends, too.
+  child.on('error', () => {})
+  child.stdin.on('error', () => {})
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const ask = async <T>(cmd: string, options: object) => {
+  const send = async (cmd: string, options: object) => {
     child.stdin.write(`${JSON.stringify({ cmd, ...options })}\n`)
-    const { value, done } = await lines.next()
-    if (done) throw failure(cmd, ended(child))
+    return lines.next()
+  }
+  const ask = async <T>(cmd: string, options: object = {}) => {
+    const { value, done } = await send(cmd, options)
+    if (done) throw new PeerError(cmd, ended(child))
     const answer = JSON.parse(value) as T & { error?: string }
-    if (answer.error !== undefined) throw failure(cmd, answer.error)
+    if (answer.error !== undefined) throw new PeerError(cmd, answer.error)
     return answer
   }
-  const facts = await ask<{ torch: string; python: string }>('hello', { threads })
-  return { ...facts, ask, close: () => child.stdin.end() }
+  const { value, done } = await send('hello', { threads, device })
+  const facts = done ? { missing: ended(child) } : (JSON.parse(value) as Hello)
+  if (facts.error !== undefined) throw new PeerError('hello', facts.error)
+  if (facts.missing !== undefined)
+    return {
+      missing:
+        `${python} cannot import torch (${facts.missing}); CAPTIONEER_PYTHON=/path/to/python names ` +
+        'one that can',
+    }
+  return { torch: facts.torch ?? '', python: facts.python ?? '', ask, close: () => end(child) }
 }
 
-function ended({ exitCode, signalCode }: ChildProcess): string {
+interface Hello {
+  readonly torch?: string
+  readonly python?: string
+  readonly missing?: string
+  readonly error?: string
+}
+
+const secondsToEnd = 5
+
+/** Lets it end by itself, so that helpers of its compiler do, too. */
+function end(child: ChildProcess): void {
+  child.stdin?.end()
+  setTimeout(() => child.kill('SIGKILL'), 1000 * secondsToEnd).unref()
+}
+
+function ended({ pid, exitCode, signalCode }: ChildProcess): string {
+  if (pid === undefined) return 'it did not start'
   return `its process ended (${signalCode ?? exitCode ?? 'output closed'})`
-}
-
-function failure(command: string, reason: string): CaptioneerError {
-  return new CaptioneerError('ERR_BENCH', `bench: PyTorch's side failed in "${command}": ${reason}`)
 }

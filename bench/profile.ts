@@ -8,7 +8,7 @@ import { queueStep } from '../ts/train/step.js'
 import { type BenchCase, caseName } from './cases.js'
 import type { Report } from './report.js'
 import { spread } from './statistics.js'
-import { createWorkload, inputOf, trainSteps, type Workload } from './workload.js'
+import { batches, createWorkload, inputOf, trainSteps, type Workload } from './workload.js'
 
 const steps = 8
 
@@ -20,7 +20,8 @@ export async function profileTraining(
 ): Promise<Report> {
   const work = await createWorkload(one, device, batch)
   try {
-    await trainSteps(work, 0, 2)
+    // Every batch twice: a step is captured when its shape comes again.
+    await trainSteps(work, 0, 2 * batches)
     // Timing each kernel costs something, so the step is timed without.
     const step = spread(await trainSteps(work, 2, steps)).median
     const queueing = spread(await queueingTimes(work)).median

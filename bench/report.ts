@@ -16,7 +16,12 @@ export async function show(
   file: string | undefined,
 ): Promise<void> {
   print(table(rows))
-  const lines = records.map((record) => JSON.stringify({ ...record, ...facts }))
-  if (file === undefined) for (const line of lines) print(line)
-  else await appendFile(file, `${lines.join('\n')}\n`)
+  for (const record of records) await keep(record, facts, file)
+}
+
+/** Prints a record as a JSON line, or appends it to `file`. */
+export async function keep(record: object, facts: object, file: string | undefined): Promise<void> {
+  const line = JSON.stringify({ ...record, ...facts })
+  if (file === undefined) print(line)
+  else await appendFile(file, `${line}\n`)
 }

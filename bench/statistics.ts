@@ -25,6 +25,8 @@ export type Side = (count: number) => Promise<readonly number[]>
 export interface Comparison {
   /** Milliseconds of one step or call. */
   readonly ours: Spread
+  /** Steps or calls of a turn. */
+  readonly count: number
   readonly peer?: Spread
   /** Speed of ours / speed of the peer's, of the medians of blocks side by side. */
   readonly ratio?: Spread
@@ -34,16 +36,17 @@ export interface Comparison {
  * Lets the sides work in turns, ours first: a machine that slows down meanwhile slows both.
  * @param blocks        turns of each side
  * @param blockSeconds  about how long a turn of ours takes; the other side does the same number of times
+ * @param warmUp        how many times each side works before: the first allocate, compile, record and fill caches
  */
 export async function compare(
   ours: Side,
   peer: Side | undefined,
   blocks: number,
   blockSeconds: number,
+  warmUp = 1,
 ): Promise<Comparison> {
-  // The first times allocate and fill caches.
-  await ours(1)
-  await peer?.(1)
+  await ours(warmUp)
+  await peer?.(warmUp)
   const once = spread(await ours(2)).min
   await peer?.(2)
   const count = Math.max(1, Math.round((blockSeconds * 1000) / once))
@@ -62,6 +65,7 @@ export async function compare(
   }
   return {
     ours: spread(times.ours),
+    count,
     ...(peer ? { peer: spread(times.peer), ratio: spread(times.ratio) } : {}),
   }
 }

@@ -46,7 +46,8 @@ namespace {
   KERNEL(gradient_norm)                   \
   KERNEL(advance_step)                    \
   KERNEL(adamw)                           \
-  KERNEL(beam_step)
+  KERNEL(beam_step)                       \
+  KERNEL(sample_step)
 
 // layer_norm -> layerNorm
 std::string camel_case(const char* name) {

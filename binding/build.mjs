@@ -8,13 +8,14 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const usage = `Usage: npm run build -- [--gpu | --emulated] [--architectures LIST] [--native]
+const usage = `Usage: npm run build -- [--gpu [--architectures LIST] [--line-info] | --emulated] [--native]
 
 Builds the native addon and the TypeScript.
 
   --gpu                  with the CUDA kernels, in build/cuda: needs the CUDA toolkit (nvcc), no GPU
   --architectures LIST   compute capabilities for --gpu, separated by commas: 80, 86, 89, 90a, 100, 120 (all of them
                          unless given)
+  --line-info            line numbers in the kernels of --gpu, for compute-sanitizer and profilers
   --emulated             with the CUDA kernels on the CPU, in build/emulated: for tests
   --native               the addon alone
 
@@ -23,6 +24,8 @@ Examples:
   npm run build -- --gpu
   npm run build -- --gpu --architectures 90a
 `
+
+const allArchitectures = '80,86,89,90a,100,120'
 
 /** ptxas says so when it makes wgmma wait for each other: the pipeline would be lost. */
 const serialised = /C7508|C7510/
@@ -39,6 +42,7 @@ function parseArguments() {
     gpu: { type: 'boolean' },
     emulated: { type: 'boolean' },
     architectures: { type: 'string' },
+    'line-info': { type: 'boolean', default: false },
     native: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   }
@@ -72,9 +76,9 @@ async function buildNative(variant) {
     cpu: [],
     cuda: [
       '--CDCAPTIONEER_GPU=ON',
-      ...(flags.architectures
-        ? [`--CDCAPTIONEER_ARCHITECTURES=${flags.architectures.replaceAll(',', ';')}`]
-        : []),
+      `--CDCAPTIONEER_LINE_INFO=${flags['line-info'] ? 'ON' : 'OFF'}`,
+      // Said each time: CMake would keep those of the last build.
+      `--CDCAPTIONEER_ARCHITECTURES=${(flags.architectures ?? allArchitectures).replaceAll(',', ';')}`,
     ],
     emulated: ['--CDCAPTIONEER_EMULATED=ON'],
   }[variant]

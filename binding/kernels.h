@@ -169,3 +169,19 @@ void beam_step(Tensor scores, Tensor tokens, Tensor sequences, Tensor ancestors,
                Tensor finished_scores, Tensor finished_sequences, Tensor finished_lengths,
                Tensor done, Tensor logits, Tensor forbidden, int beams, int position, int end_token,
                int min_tokens, float length_penalty, Stream& stream);
+
+// --- sample.cpp
+// One step of sampling for R rows, T the most tokens. logits float32 [R, V] of the tokens just fed
+// at `position` (0-based). What may come: all but forbidden(?) ids, and the end token only after
+// min_tokens words; of these the top_k most probable (0: all); of these the fewest most probable
+// whose probability reaches top_p (1: all). Equal logits: the lower id first. One of them is drawn
+// by softmax(logits / temperature), temperature > 0, with the random numbers of the row's key,
+// seeds int32 [R, 2] (low, high), and the position; no other row matters. In and out: tokens int32
+// [R] next to feed; sequences int32 [R, T]; lengths int32 [R] without the end token; scores [R]
+// summed log-probability under softmax(logits) over all tokens; done int32 [R]: 1 once the row has
+// ended, from then on it feeds the end token and is left alone. A row ends with score -infinity
+// where no token may come, or where a logit is NaN or +infinity. The same logits give the same
+// tokens on every backend.
+void sample_step(Tensor tokens, Tensor sequences, Tensor scores, Tensor lengths, Tensor done,
+                 Tensor logits, Tensor seeds, Tensor forbidden, int position, int end_token,
+                 int min_tokens, float temperature, int top_k, float top_p, Stream& stream);

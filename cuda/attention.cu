@@ -1,12 +1,14 @@
 // Multi-head attention over packed rows, and its gradient: which kernel runs, and with what shape.
 // Tensor cores where bf16, head size and alignment allow (attention/forward.cuh, backward.cuh),
-// tiles of float32 arithmetic for all else (attention/tiles.cuh). Decoding is attention_cache.cu's.
+// tiles of float32 arithmetic for all else (attention/tile_forward.cuh,
+// tile_backward.cuh). Decoding is attention_cache.cu's.
 #include <algorithm>
 #include <cmath>
 
 #include "attention/backward.cuh"
 #include "attention/forward.cuh"
-#include "attention/tiles.cuh"
+#include "attention/tile_backward.cuh"
+#include "attention/tile_forward.cuh"
 #include "runtime/dispatch.h"
 #include "runtime/launch.h"
 

@@ -16,6 +16,7 @@ namespace cuda {
 namespace {
 
 constexpr int kMostWarps = 4;
+constexpr int kTogether = 4;  // positions whose loads are under way at once
 
 template <class T>
 struct Step {
@@ -31,19 +32,27 @@ struct Step {
     return ancestors ? min(max(ancestors[int64_t{r} * length + p], 0), rows - 1) : r;
   }
   DEVICE int64_t cached(int r, int p) const { return (int64_t{r} * length + p) * heads * size; }
-  // What row r sees at position p, keys (part 1) or values (part 2). The newest come from qkv: the
-  // row that holds them in the cache may not be written yet.
-  DEVICE const T* seen(int r, int p, int part) const {
-    const int from = ancestor(r, p);
-    if (p == position) return qkv + from * qkv_stride + part * heads * size;
-    return (part == 1 ? key_cache : value_cache) + cached(from, p);
+  // What row r sees at positions p, p + apart .., keys (part 1) or values (part 2); beyond the
+  // newest position: the newest. Those come from qkv: the row that holds them in the cache may not
+  // be written yet.
+  DEVICE void find(const T* (&seen)[kTogether], int r, int p, int apart, int part) const {
+    int from[kTogether];
+#pragma unroll
+    for (int k = 0; k < kTogether; k++) from[k] = ancestor(r, min(p + k * apart, position));
+#pragma unroll
+    for (int k = 0; k < kTogether; k++) {
+      const int at = min(p + k * apart, position);
+      const T* old = (part == 1 ? key_cache : value_cache) + cached(from[k], at);
+      const T* newest = qkv + from[k] * qkv_stride + part * heads * size;
+      seen[k] = at == position ? newest : old;
+    }
   }
 };
 
 // Bound by memory: keys and values of all positions once. N neighbours make one access; `sharing`
 // lanes, a power of two, read one position.
 template <class T, int N>
-__global__ void __launch_bounds__(kMostWarps * 32, 8)
+__global__ void __launch_bounds__(kMostWarps * 32)
     attend_cache_kernel(Step<T> step, int sharing, float scale) {
   const int lane = lane_id();
   const int warp = uniform(warp_id());
@@ -58,35 +67,38 @@ __global__ void __launch_bounds__(kMostWarps * 32, 8)
   const int channels = step.heads * step.size;
   for (int i = lane * N; i < step.size; i += 32 * N) {
     const int64_t at = step.cached(row, step.position) + column + i;
-    float x[N];
-    load(x, own + channels + i);
-    store(step.key_cache + at, x);
-    load(x, own + 2 * channels + i);
-    store(step.value_cache + at, x);
+    const auto key = load_raw<N>(own + channels + i);
+    const auto value = load_raw<N>(own + 2 * channels + i);
+    store(step.key_cache + at, key);
+    store(step.value_cache + at, value);
   }
 
   const int first = lane % sharing * N;
   const int groups = 32 / sharing;
   float largest = -INFINITY;
-  for (int base = 0; base < count; base += groups) {
+  for (int base = 0; base < count; base += kTogether * groups) {
     const int p = base + lane / sharing;
-    float sum = 0.0f;
-    if (p < count) {
-      const T* key = step.seen(row, p, 1) + column;
-      for (int i = first; i < step.size; i += sharing * N) {
-        float x[N], y[N];
-        load(x, own + i);
-        load(y, key + i);
+    const T* keys[kTogether];
+    float sums[kTogether] = {};
+    step.find(keys, row, p, groups, 1);
+    for (int i = first; i < step.size; i += sharing * N) {
+      float x[N];
+      load(x, own + i);
 #pragma unroll
-        for (int e = 0; e < N; e++) sum = fmaf(x[e], y[e], sum);
+      for (int k = 0; k < kTogether; k++) {
+        float y[N];
+        load(y, keys[k] + column + i);
+#pragma unroll
+        for (int e = 0; e < N; e++) sums[k] = fmaf(x[e], y[e], sums[k]);
       }
     }
-    for (int offset = sharing / 2; offset > 0; offset /= 2)
-      sum += __shfl_xor_sync(kAllLanes, sum, offset);
-    if (p < count) {
-      sum *= scale;
-      largest = fmaxf(largest, sum);
-      if (lane % sharing == 0) weights[p] = sum;
+#pragma unroll
+    for (int k = 0; k < kTogether; k++) {
+      for (int offset = sharing / 2; offset > 0; offset /= 2)
+        sums[k] += __shfl_xor_sync(kAllLanes, sums[k], offset);
+      if (p + k * groups >= count) continue;
+      largest = fmaxf(largest, sums[k] * scale);
+      if (lane % sharing == 0) weights[p + k * groups] = sums[k] * scale;
     }
   }
   __syncwarp();
@@ -104,14 +116,19 @@ __global__ void __launch_bounds__(kMostWarps * 32, 8)
   for (int turn = 0; turn < step.size; turn += sharing * N) {
     const int i = turn + first;
     float sum[N] = {};
-    if (i < step.size)
-#pragma unroll 4
-      for (int p = lane / sharing; p < count; p += groups) {
-        float x[N];
-        load(x, step.seen(row, p, 2) + column + i);
+    for (int p = lane / sharing; p < count && i < step.size; p += kTogether * groups) {
+      const T* values[kTogether];
+      step.find(values, row, p, groups, 2);
 #pragma unroll
-        for (int e = 0; e < N; e++) sum[e] = fmaf(weights[p], x[e], sum[e]);
+      for (int k = 0; k < kTogether; k++) {
+        const int at = p + k * groups;
+        const float weight = at < count ? weights[at] : 0.0f;
+        float x[N];
+        load(x, values[k] + column + i);
+#pragma unroll
+        for (int e = 0; e < N; e++) sum[e] = fmaf(weight, x[e], sum[e]);
       }
+    }
     for (int offset = sharing; offset < 32; offset *= 2)
 #pragma unroll
       for (int e = 0; e < N; e++) sum[e] += __shfl_xor_sync(kAllLanes, sum[e], offset);
@@ -149,11 +166,11 @@ void attend_cache(Tensor out, Tensor key_cache, Tensor value_cache, Tensor qkv, 
                        data<T>(qkv),   data<int>(ancestors), out.row_stride,
                        qkv.row_stride, out.shape[0],         key_cache.shape[1],
                        heads,          out.shape[1] / heads, position};
-    constexpr int kTogether = kVector<T>;
-    const bool together = aligned(out, key_cache, value_cache, qkv) && step.size % kTogether == 0 &&
-                          out.row_stride % kTogether == 0 && qkv.row_stride % kTogether == 0;
-    if (together) {
-      launch_step<T, kTogether>(step, stream);
+    constexpr int N = kVector<T>;
+    const bool wide = aligned(out, key_cache, value_cache, qkv) && step.size % N == 0 &&
+                      out.row_stride % N == 0 && qkv.row_stride % N == 0;
+    if (wide) {
+      launch_step<T, N>(step, stream);
     } else {
       launch_step<T, 1>(step, stream);
     }

@@ -16,8 +16,9 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kMergeThreads = 512;
-constexpr int kWidth = 32;            // threads along the channels at most
-constexpr int kMostSumBlocks = 1056;  // of which each leaves a row of partial sums
+constexpr int kWidth = 32;  // threads along the channels at most
+// Each leaves a row of partial sums, which few blocks add up.
+constexpr int kMostSumBlocks = 528;
 
 // gamma (y - mean) rstd + beta for V channels. Backward repeats forward's numbers bit by bit, or
 // elements at an activation's edge would change sides.
@@ -80,6 +81,7 @@ __global__ void moments_kernel(float* values, float* counts, const T* y, Channel
 DEVICE void merge_tiles(ChannelMoments<1>& moments, const MomentTiles& tiles, int64_t rows,
                         const ChannelThread& at, const ChannelRows& sizes) {
   moments.clear();
+#pragma unroll 4
   for (int64_t tile = at.row; tile < at.end; tile += sizes.height) {
     float pair[2];
     load(pair, tiles.values + 2 * (tile * sizes.channels + at.channel));
@@ -223,6 +225,7 @@ __global__ void gradient_statistics_kernel(float* dgamma, float* dbeta, float* b
                                            Normalisation by, ChannelRows sizes) {
   const ChannelThread at = channel_thread<1>(sizes);
   float sums[2] = {};
+#pragma unroll 8
   for (int64_t row = at.row; row < at.end; row += sizes.height) {
     float pair[2];
     load(pair, partials + 2 * (row * sizes.channels + at.channel));

@@ -21,12 +21,6 @@ dim3 blocks_for(int64_t threads) {
   return dim3(static_cast<unsigned>(ceil_div<int64_t>(threads, kThreads)));
 }
 
-template <class T>
-__global__ void fill_kernel(T* out, float value, int64_t size) {
-  const int64_t i = thread_index();
-  if (i < size) out[i] = from_float<T>(value);
-}
-
 // out[i] = f(a[i], b[i]) for the thread's N elements; with N above 1, pointers are aligned to them.
 template <int N, class Out, class A, class F>
 DEVICE void each(Out* out, const A* a, const A* b, int64_t size, F f) {
@@ -41,6 +35,19 @@ DEVICE void each(Out* out, const A* a, const A* b, int64_t size, F f) {
   } else {
     for (int64_t i = first; i < size; i++)
       out[i] = from_float<Out>(f(to_float(a[i]), to_float(b[i])));
+  }
+}
+
+template <int N, class T>
+__global__ void fill_kernel(T* out, float value, int64_t size) {
+  const int64_t first = thread_index() * N;
+  if (first + N <= size) {
+    float x[N];
+#pragma unroll
+    for (int i = 0; i < N; i++) x[i] = value;
+    store(out + first, x);
+  } else {
+    for (int64_t i = first; i < size; i++) out[i] = from_float<T>(value);
   }
 }
 
@@ -118,18 +125,20 @@ void copy_bytes(Tensor out, Tensor x, bool whole, Stream& stream) {
 
 void fill(Tensor out, float value, Stream& stream) {
   with_type(out, [&]<class T>(T) {
-    launch(fill_kernel<T>, blocks_for(out.size()), kThreads, 0, stream, data<T>(out), value,
-           out.size());
+    launch_each<kTogether<T>>(
+        aligned(out), [](auto n) { return fill_kernel<n(), T>; }, out.size(), stream, data<T>(out),
+        value);
   });
 }
 
 void copy(Tensor out, Tensor x, Stream& stream) {
   if (x.size() == 0) return;
   const bool whole = out.row_stride == out.columns() && x.row_stride == x.columns();
-  if (x.dtype == out.dtype) return copy_bytes(out, x, whole, stream);
   with_type(out, [&]<class Out>(Out) {
     with_type(x, [&]<class In>(In) {
-      if (whole) {
+      if constexpr (std::is_same_v<Out, In>) {
+        copy_bytes(out, x, whole, stream);
+      } else if (whole) {
         launch_each<kTogether<Out, In>>(
             aligned(out, x), [](auto n) { return convert_kernel<n(), Out, In>; }, x.size(), stream,
             data<Out>(out), data<In>(x));

@@ -85,7 +85,6 @@ DEVICE int list_rows(int* list, int* counts, const int* tokens, int id, int begi
     found[step] = __ballot_sync(kAllLanes, row < end && tokens[row] == id);
     count += __popc(found[step]);
   }
-  __syncthreads();
   if (lane_id() == 0) counts[warp_id()] = count;
   __syncthreads();
   int place = 0;

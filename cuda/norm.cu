@@ -13,6 +13,11 @@ namespace {
 
 constexpr int kWarps = 4;  // rows of a block at a time
 constexpr int kThreads = 32 * kWarps;
+constexpr int kSumWarps = 16;  // of a block that adds partial sums
+
+// Of the gradient: four for each multiprocessor of an H100, and the same on every GPU, so that sums
+// over rows are.
+constexpr int64_t kMostBlocks = 528;
 
 // Most elements of a row that a lane keeps in registers.
 constexpr int kForwardKept = 64;
@@ -204,25 +209,25 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // dweight and dbias (either may be null) = the sums over the blocks of partial [blocks, 2,
-// columns]. A warp adds every kWarps-th row of it for 32 columns, then the warps' sums are added.
-__global__ void __launch_bounds__(8 * 32)
+// columns]. A warp adds every kSumWarps-th row of it for 32 columns, then the warps' sums are
+// added.
+__global__ void __launch_bounds__(kSumWarps * 32)
     finish_sums_kernel(float* dweight, float* dbias, const float* partial, int blocks,
                        int columns) {
-  constexpr int warps = 8;
-  SHARED(float, sums, [warps][32]);
+  SHARED(float, sums, [kSumWarps][32]);
   const int column = static_cast<int>(blockIdx.x) * 32 + lane_id();
   float* out = blockIdx.y == 0 ? dweight : dbias;
   const float* from = partial + int64_t{blockIdx.y} * columns + column;
   float sum = 0.0f;
   if (column < columns && out) {
-#pragma unroll 4
-    for (int block = warp_id(); block < blocks; block += warps)
+#pragma unroll 8
+    for (int block = warp_id(); block < blocks; block += kSumWarps)
       sum += from[int64_t{block} * 2 * columns];
   }
   sums[warp_id()][lane_id()] = sum;
   __syncthreads();
   if (warp_id() == 0 && column < columns && out) {
-    for (int warp = 1; warp < warps; warp++) sum += sums[warp][lane_id()];
+    for (int warp = 1; warp < kSumWarps; warp++) sum += sums[warp][lane_id()];
     out[column] = sum;
   }
 }
@@ -261,10 +266,9 @@ void normalize_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dout, Te
                         Tensor weight, Tensor mean, Tensor rstd, Stream& stream) {
   const int64_t rows = x.rows();
   const int columns = x.columns();
-  // Two rows a warp and block, or as many as leave two blocks for each multiprocessor.
-  const auto most = 2 * static_cast<int64_t>(gpu(stream).multiprocessors());
+  // Two rows a warp, or more.
   const int block_rows =
-      static_cast<int>(std::max<int64_t>(2 * kWarps, ceil_div<int64_t>(rows, most)));
+      static_cast<int>(std::max<int64_t>(2 * kWarps, ceil_div<int64_t>(rows, kMostBlocks)));
   const auto blocks = static_cast<unsigned>(ceil_div<int64_t>(rows, block_rows));
   const bool wanted = dweight || dbias;
   float* partial = nullptr;
@@ -295,7 +299,7 @@ void normalize_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dout, Te
   });
   if (wanted)
     launch(finish_sums_kernel, dim3(static_cast<unsigned>(ceil_div(columns, 32)), dbias ? 2 : 1),
-           8 * 32, 0, stream, data<float>(dweight), data<float>(dbias), partial,
+           kSumWarps * 32, 0, stream, data<float>(dweight), data<float>(dbias), partial,
            static_cast<int>(blocks), columns);
 }
 

@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(kThreads, 8)
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) average_pool_kernel(T* out, const T* x, Sizes s) {
+__global__ void __launch_bounds__(kThreads, 6) average_pool_kernel(T* out, const T* x, Sizes s) {
   const Task<N> at(s.P, s.Q, s.C);
   if (!at.inside) return;
   const Range rows = pixels_of_window(s, at.row, s.H);
@@ -201,6 +201,7 @@ __global__ void __launch_bounds__(kThreads)
   const Range beside = windows_of_pixel(s, at.column, s.Q);
   float sum[N] = {};
   for (int p = above.first; p < above.last; p++) {
+#pragma unroll 1
     for (int q = beside.first; q < beside.last; q++) {
       const int count = pixels_of_window(s, p, s.H).count() * pixels_of_window(s, q, s.W).count();
       const float share = 1.0f / static_cast<float>(count);

@@ -3,8 +3,8 @@
 // beams by latency.
 #include <cmath>
 
+#include "device/logits.cuh"
 #include "device/reduce.cuh"
-#include "device/vector.cuh"
 #include "runtime/dispatch.h"
 #include "runtime/launch.h"
 
@@ -15,20 +15,6 @@ namespace {
 
 constexpr int kMaxBeams = 64;
 constexpr int kMergeThreads = 128;
-constexpr uint64_t kNothing = 0;  // less than every key
-
-// A key orders by `value` first, larger ones first, then by `index`, smaller ones first. Keys of
-// different indices differ.
-DEVICE uint64_t key_of(float value, int index) {
-  const uint32_t bits = __float_as_uint(value + 0.0f);  // -0 is 0
-  const uint32_t ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-  return uint64_t{ordered} << 32 | ~static_cast<uint32_t>(index);
-}
-DEVICE float value_of(uint64_t key) {
-  const auto ordered = static_cast<uint32_t>(key >> 32);
-  return __uint_as_float(ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered);
-}
-DEVICE int index_of(uint64_t key) { return static_cast<int>(~static_cast<uint32_t>(key)); }
 
 // Keys across a warp, a lane each: first a sequence that rises and then falls, or falls and then
 // rises (Batcher 1968, "Sorting networks and their applications"), afterwards falling from lane 0.
@@ -113,23 +99,9 @@ struct Candidates {
   int wanted;
 };
 
-struct Rules {
-  const int* forbidden;
-  int forbidden_count;
-  int end_token;
-  bool may_end;
-
-  DEVICE bool allow(int token) const {
-    if (token == end_token) return may_end;
-    for (int i = 0; i < forbidden_count; i++)
-      if (forbidden[i] == token) return false;
-    return true;
-  }
-};
-
-// A block takes a row. N logits an access.
-template <int threads, int slots, int N>
-__global__ void __launch_bounds__(threads)
+// A block takes a row.
+template <int threads, int slots, bool wide>
+__global__ void __launch_bounds__(threads, 2)
     candidates_kernel(Candidates out, const float* logits, int64_t row_stride, int vocabulary,
                       const float* scores, const int* done, Rules rules, int beams, int position) {
   constexpr int warps = threads / 32;
@@ -137,33 +109,27 @@ __global__ void __launch_bounds__(threads)
   const int row = static_cast<int>(blockIdx.x);
   const float score = scores[row];
   if (score > -INFINITY && !done[row / beams] && (position > 0 || row % beams == 0)) {
-    const float* from = logits + row * row_stride;
+    const LogitReader<wide> reader{logits + row * row_stride, vocabulary};
     BestKeys<slots> best(out.wanted);
     float maximum = -INFINITY;
-    for (int base = warp_id() * 32 * N; base < vocabulary; base += threads * N) {
-      const int token = base + lane_id() * N;
-      float value[N];
-      if (token < vocabulary) {
-        load(value, from + token);
-      } else {
+    float value[kTogether];
+    for (int base = warp_id() * 32 * kTogether; base < vocabulary; base += threads * kTogether) {
+      reader.read(value, base);
 #pragma unroll
-        for (int j = 0; j < N; j++) value[j] = -INFINITY;
-      }
-#pragma unroll
-      for (int j = 0; j < N; j++) {
+      for (int j = 0; j < kTogether; j++) {
         maximum = fmaxf(maximum, value[j]);
-        uint64_t key = value[j] > -INFINITY ? key_of(value[j], token + j) : kNothing;
-        if (key > best.worst && !rules.allow(token + j)) key = kNothing;
+        const int token = reader.token(base, j);
+        uint64_t key = value[j] > -INFINITY ? key_of(value[j], token) : kNothing;
+        if (key > best.worst && !rules.allow(token)) key = kNothing;
         best.offer(key);
       }
     }
     maximum = block_max<threads>(maximum);
     float sum = 0.0f;
-    for (int token = static_cast<int>(threadIdx.x) * N; token < vocabulary; token += threads * N) {
-      float value[N];
-      load(value, from + token);
+    for (int base = warp_id() * 32 * kTogether; base < vocabulary; base += threads * kTogether) {
+      reader.read(value, base);
 #pragma unroll
-      for (int j = 0; j < N; j++) sum += expf(value[j] - maximum);
+      for (int j = 0; j < kTogether; j++) sum += expf(value[j] - maximum);
     }
     const float log_sum = logf(block_sum<threads>(sum));
 #pragma unroll
@@ -350,12 +316,12 @@ __global__ void __launch_bounds__(kMergeThreads)
   }
 }
 
-template <int threads, int slots, int N>
+template <int threads, int slots, bool wide>
 void find_candidates(const Candidates& out, Tensor logits, Tensor scores, Tensor done,
                      const Rules& rules, int beams, int position, Stream& stream) {
-  launch(candidates_kernel<threads, slots, N>, static_cast<unsigned>(logits.shape[0]), threads, 0,
-         stream, out, data<float>(logits), logits.row_stride, logits.shape[1], data<float>(scores),
-         data<int>(done), rules, beams, position);
+  launch(candidates_kernel<threads, slots, wide>, static_cast<unsigned>(logits.shape[0]), threads,
+         0, stream, out, data<float>(logits), logits.row_stride, logits.shape[1],
+         data<float>(scores), data<int>(done), rules, beams, position);
 }
 
 }  // namespace
@@ -395,10 +361,11 @@ void beam_step(Tensor scores, Tensor tokens, Tensor sequences, Tensor ancestors,
                       position,
                       end_token,
                       std::pow(static_cast<float>(position + 1), length_penalty)};
-  const bool together = aligned(logits) && logits.row_stride % 4 == 0 && logits.shape[1] % 4 == 0;
+  const bool wide =
+      aligned(logits) && logits.row_stride % kTogether == 0 && logits.shape[1] % kTogether == 0;
   const auto find = [&](auto threads, auto slots) {
-    (together ? find_candidates<threads(), slots(), 4>
-              : find_candidates<threads(), slots(), 1>)(candidates, logits, scores, done, rules,
+    (wide ? find_candidates<threads(), slots(), true>
+          : find_candidates<threads(), slots(), false>)(candidates, logits, scores, done, rules,
                                                         beams, position, stream);
   };
   using Few = std::integral_constant<int, 128>;

@@ -1,6 +1,6 @@
 /**
  * Image bytes to caption: a model loaded once, captioning many. Decoding of images is data/image.ts, the model
- * models/, the search decoding/.
+ * models/, choosing words decoding/.
  */
 
 import { decodeImage, type ImageInput } from './data/image.js'
@@ -74,7 +74,7 @@ export class Captioner {
   async caption(image: ImageInput, options: CaptionOptions = {}): Promise<Caption> {
     this.#open()
     const pixels = await decodeImage(image, this.#folder.model.config.image)
-    const [caption] = await this.#captionPixels([pixels], options)
+    const [caption] = await this.#captionPixels([pixels], options, [0])
     return caption as Caption
   }
 
@@ -96,9 +96,10 @@ export class Captioner {
       ahead: 2 * batchSize,
       ...(signal ? { signal } : {}),
     })
-    let batch: Loaded<I>[] = []
+    let batch: Placed<I>[] = []
+    let place = 0
     for await (const entry of loaded) {
-      batch.push(entry)
+      batch.push({ ...entry, place: place++ })
       if (batch.length < batchSize) continue
       yield* await this.#captionBatch(batch, options)
       batch = []
@@ -121,22 +122,27 @@ export class Captioner {
   }
 
   async #captionBatch<I>(
-    batch: readonly Loaded<I>[],
+    batch: readonly Placed<I>[],
     options: CaptionOptions,
   ): Promise<CaptionResult<I>[]> {
     const pixels = batch.flatMap((entry) => (entry.pixels ? [entry.pixels] : []))
-    const captions = pixels.length > 0 ? await this.#captionPixels(pixels, options) : []
+    const places = batch.flatMap((entry) => (entry.pixels ? [entry.place] : []))
+    const captions = pixels.length > 0 ? await this.#captionPixels(pixels, options, places) : []
     let next = 0
     return batch.map(({ item, error }) =>
       error ? { image: item, error } : { image: item, ...(captions[next++] as Caption) },
     )
   }
 
-  async #captionPixels(pixels: readonly Uint8Array[], options: CaptionOptions): Promise<Caption[]> {
+  async #captionPixels(
+    pixels: readonly Uint8Array[],
+    options: CaptionOptions,
+    places: readonly number[],
+  ): Promise<Caption[]> {
     const loop = this.#open()
     const { model } = this.#folder
     const inputs = model.image ? { images: pixelInput(model, Buffer.concat(pixels)) } : {}
-    const found = await loop.captions({ count: pixels.length, inputs }, options)
+    const found = await loop.captions({ count: pixels.length, inputs }, options, places)
     return found.map((captions) => {
       const best = captions[0]
       if (!best) throw new Error('the search gave no caption')
@@ -153,8 +159,10 @@ export class Captioner {
   }
 }
 
-interface Loaded<I> {
+/** A loaded image and which one of the call it is. */
+interface Placed<I> {
   readonly item: I
+  readonly place: number
   readonly pixels?: Uint8Array
   readonly error?: ImageError
 }

@@ -271,6 +271,22 @@ export interface Kernels {
     minTokens: number,
     lengthPenalty: number,
   ): void
+  sampleStep(
+    tokens: Tensor,
+    sequences: Tensor,
+    scores: Tensor,
+    lengths: Tensor,
+    done: Tensor,
+    logits: Tensor,
+    seeds: Tensor,
+    forbidden: Maybe,
+    position: number,
+    endToken: number,
+    minTokens: number,
+    temperature: number,
+    topK: number,
+    topP: number,
+  ): void
 }
 
 /** The kernels' codes of activations. */

@@ -139,10 +139,11 @@ class Captioner(nn.Module):
         self.encoder = build_encoder(config["encoder"]["name"], config["encoder"]["padding"])
         cells = (config["image"]["size"] // self.encoder.reduction) ** 2
         self.decoder = Decoder(config["decoder"], self.encoder.channels, cells, vocabulary)
-        for name in ["mean", "std"]:
-            self.register_buffer(name, torch.tensor(config["image"][name]), persistent=False)
+        mean, std = (torch.tensor(config["image"][name]) for name in ["mean", "std"])
+        self.register_buffer("scale", 1 / (255 * std), persistent=False)
+        self.register_buffer("shift", -mean / std, persistent=False)
 
     def encode(self, pixels):
         """uint8 [B, H, W, 3] to memory [B, S, channels]; NHWC in memory all the way."""
-        x = ((pixels.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2)
-        return self.encoder(x).flatten(2).transpose(1, 2)
+        x = (pixels * self.scale + self.shift).permute(0, 3, 1, 2)
+        return self.encoder(x.to(next(self.encoder.parameters()).dtype)).flatten(2).transpose(1, 2)

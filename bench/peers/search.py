@@ -9,10 +9,10 @@ BOS, SPECIALS = 1, 4
 def greedy(decoder, memory, length):
     """Ids [B, length]."""
     state = decoder.start(memory, 1, length)
-    tokens = torch.full((memory.shape[0],), BOS)
+    tokens = torch.full((memory.shape[0],), BOS, device=memory.device)
     found = []
     for position in range(length):
-        logits = decoder.step(state, tokens, position)
+        logits = decoder.step(state, tokens, position).float()
         logits[:, :SPECIALS] = float("-inf")
         tokens = logits.argmax(-1)
         found.append(tokens)
@@ -23,13 +23,13 @@ def beam(decoder, memory, length, width):
     """Ids [B, length] of the best beam of each image, by summed log-probability."""
     images = memory.shape[0]
     state = decoder.start(memory, width, length)
-    scores = torch.full((images, width), float("-inf"))
+    scores = torch.full((images, width), float("-inf"), device=memory.device)
     scores[:, 0] = 0
-    tokens = torch.full((images * width,), BOS)
-    found = torch.zeros((images * width, length), dtype=torch.long)
-    first = torch.arange(0, images * width, width)[:, None]
+    tokens = torch.full((images * width,), BOS, device=memory.device)
+    found = torch.zeros((images * width, length), dtype=torch.long, device=memory.device)
+    first = torch.arange(0, images * width, width, device=memory.device)[:, None]
     for position in range(length):
-        logits = decoder.step(state, tokens, position)
+        logits = decoder.step(state, tokens, position).float()
         total = logits.logsumexp(-1, keepdim=True)
         logits[:, :SPECIALS] = float("-inf")
         # The best of all follow among the best of each beam.

@@ -48,20 +48,6 @@ DEVICE float activate(int kind, float x) {
       return x;
   }
 }
-DEVICE float activation_derivative(int kind, float x) {
-  switch (kind) {
-    case kRelu:
-      return activation_derivative<kRelu>(x);
-    case kRelu6:
-      return activation_derivative<kRelu6>(x);
-    case kGelu:
-      return activation_derivative<kGelu>(x);
-    case kSilu:
-      return activation_derivative<kSilu>(x);
-    default:
-      return 1.0f;
-  }
-}
 
 // For several values at once: one branch for all of them.
 template <int N>

@@ -33,7 +33,8 @@ inline ChannelRows channel_rows(int64_t rows, int channels, int vector, int thre
   const int64_t most = std::max<int64_t>(max_blocks / s.channel_blocks, 1);
   const int64_t blocks =
       std::clamp<int64_t>(ceil_div<int64_t>(rows, int64_t{thread_rows} * s.height), 1, most);
-  s.block_rows = ceil_div(ceil_div(rows, blocks), int64_t{s.height}) * s.height;
+  s.block_rows =
+      ceil_div(std::max<int64_t>(ceil_div(rows, blocks), 1), int64_t{s.height}) * s.height;
   s.row_blocks = ceil_div(rows, s.block_rows);
   return s;
 }

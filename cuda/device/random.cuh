@@ -12,6 +12,8 @@ struct Randomness {
   // rng: int32 [3] in device memory, as in kernels.h.
   DEVICE Randomness(const int* rng, int site)
       : seed_low(rng[0]), seed_high(rng[1]), step(rng[2]), tag(site) {}
+  DEVICE Randomness(uint32_t low, uint32_t high, uint32_t at_step, uint32_t site)
+      : seed_low(low), seed_high(high), step(at_step), tag(site) {}
 };
 
 DEVICE uint4 philox(uint64_t block, const Randomness& by) {

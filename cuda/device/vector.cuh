@@ -79,10 +79,15 @@ DEVICE void load(float (&out)[N], const T* p) {
     for (int i = 0; i < step; i++) out[first + i] = to_float(v.values[i]);
   }
 }
-// The same in two steps, for accesses that are to be under way together; N as in Vector.
+// The same in two steps, for accesses that are to be under way together or move elements as they
+// are; N as in Vector.
 template <int N, class T>
 DEVICE Vector<T, N> load_raw(const T* p) {
   return load_whole(reinterpret_cast<const Vector<T, N>*>(p));
+}
+template <class T, int N>
+DEVICE void store(T* p, const Vector<T, N>& v) {
+  *reinterpret_cast<Vector<T, N>*>(p) = v;
 }
 template <int N, class T>
 DEVICE void unpack(float (&out)[N], const Vector<T, N>& v) {

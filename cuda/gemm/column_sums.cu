@@ -10,6 +10,9 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWidth = 32;  // threads side by side
+// Eight for each multiprocessor of an H100; a constant, so that sums have the same bits on every
+// GPU.
+constexpr int64_t kMostBlocks = 1056;
 constexpr int kThreadRows = 16;
 
 // sums [row blocks, columns].
@@ -36,9 +39,8 @@ void add_rows(float* sums, const T* x, int64_t rows, int columns, int64_t row_st
                     reinterpret_cast<uintptr_t>(x) % 16 == 0 &&
                     reinterpret_cast<uintptr_t>(sums) % 16 == 0;
   with_channel_vector<T>(wide, [&](auto vector) {
-    const int64_t most = int64_t{8} * gpu(stream).multiprocessors();
     const ChannelRows sizes =
-        channel_rows(rows, columns, vector(), kThreads, kThreadRows, most, kWidth);
+        channel_rows(rows, columns, vector(), kThreads, kThreadRows, kMostBlocks, kWidth);
     const auto pieces = static_cast<size_t>(std::max<int64_t>(sizes.row_blocks, 1));
     float* to = sums;
     if (pieces > 1)

@@ -10,14 +10,15 @@
 
 namespace cuda {
 
-// Sizes of a block's tile and of the part of one warp.
-template <int kM_, int kN_, int kWarpM_, int kWarpN_, int kStages_>
+// Sizes of a block's tile and of the part of one warp; blocks that registers must leave room for on
+// a multiprocessor.
+template <int kM_, int kN_, int kWarpM_, int kWarpN_, int kStages_, int kBlocks_>
 struct Tile {
   static constexpr int kM = kM_, kN = kN_, kK = 32;
   static constexpr int kWarpM = kWarpM_, kWarpN = kWarpN_;
   static constexpr int kWarpsM = kM / kWarpM, kWarpsN = kN / kWarpN;
   static constexpr int kThreads = 32 * kWarpsM * kWarpsN;
-  static constexpr int kStages = kStages_;
+  static constexpr int kStages = kStages_, kBlocks = kBlocks_;
 };
 
 // One operand's tile of one stage: lines of k (or of mn), in chunks of 8 elements whose places are
@@ -37,7 +38,8 @@ struct StageTile {
 };
 
 template <class T, class Problem, int kGranule>
-__global__ void __launch_bounds__(T::kThreads) product_sm80_kernel(Problem problem, Finish f) {
+__global__ void __launch_bounds__(T::kThreads, kGranule == 1 ? 2 : T::kBlocks)
+    product_sm80_kernel(Problem problem, Finish f) {
   using A = typename Problem::A;
   using B = typename Problem::B;
   using TileA = StageTile<A::k_major, T::kM, T::kK>;
@@ -126,8 +128,7 @@ __global__ void __launch_bounds__(T::kThreads) product_sm80_kernel(Problem probl
     read = read + 1 == T::kStages ? 0 : read + 1;
     write = write + 1 == T::kStages ? 0 : write + 1;
   }
-  ptx::cp_async_wait<0>();
-  __syncthreads();
+  __syncthreads();  // what is still copied now are groups without a copy
 
   if constexpr (T::kM % kStatisticRows == 0) {
     if (f.with.statistics) {
@@ -154,9 +155,9 @@ void launch_sm80(const Problem& problem, const Finish& f, int rows, int parts, S
          stream, problem, f);
 }
 
-using LargeTile = Tile<128, 128, 64, 64, 3>;
-using TallTile = Tile<128, 64, 64, 32, 4>;
-using SmallTile = Tile<64, 64, 32, 32, 4>;
-using FlatTile = Tile<32, 64, 16, 32, 4>;
+using LargeTile = Tile<128, 128, 64, 64, 3, 2>;
+using TallTile = Tile<128, 64, 64, 32, 4, 3>;
+using SmallTile = Tile<64, 64, 32, 32, 4, 4>;
+using FlatTile = Tile<32, 64, 16, 32, 4, 6>;
 
 }  // namespace cuda

@@ -128,6 +128,31 @@ test('several captions of each picture, best first', async (t) => {
   t.is(text.stdout.trimEnd().split('\n').length, 3)
 })
 
+test('sampled captions: the same for the same seed at any batch size, others for another', async (t) => {
+  const pictures = ['00', '01', '02'].map((n) => join(shared.data, `picture-${n}.png`))
+  const broken = join(shared.data, 'captions.csv')
+  const tokensOf = ({ tokens }: { readonly tokens: readonly number[] }) => tokens
+  const sampled = async (...flags: string[]) => {
+    const words = ['--model', shared.model, '--max-tokens=8', '--temperature=3', '--json', ...flags]
+    const { code, stdout } = await cli(['caption', broken, ...pictures, ...words])
+    t.is(code, 0)
+    return JSON.parse(stdout).results.slice(1).map(tokensOf)
+  }
+  const found = await sampled('--seed=4')
+  t.deepEqual(await sampled('--seed=4', '--batch-size=2'), found)
+  t.notDeepEqual(await sampled('--seed=5'), found)
+  t.deepEqual(await sampled('--top-k=1'), await sampled('--top-p=0.9', '--temperature=0'))
+  const picture = pictures[0] ?? ''
+  const wrong = await cli(['caption', picture, '--model', shared.model, '--beam=3', '--top-k=4'])
+  t.is(wrong.code, 2)
+  t.regex(wrong.stderr, /beam 3 searches .* temperature, topK and topP draw .*Leave out one/)
+  const several = ['--top-k=9', '--num-captions=2', '--json']
+  const two = await cli(['caption', picture, '--model', shared.model, ...several])
+  t.is(JSON.parse(two.stdout).results[0].captions.length, 2)
+  const zero = await cli(['caption', picture, '--model', shared.model, '--top-p=0'])
+  t.regex(zero.stderr, /expected topP to be a number above 0, up to 1, received 0/)
+})
+
 test('a picture that fails carries its error; the exit code is 1 when all fail', async (t) => {
   const folder = await temporaryFolder(t)
   const good = join(shared.data, 'picture-00.png')

@@ -1,16 +1,15 @@
 /** The search against a plain one: models that look at the last word and its place, and one that looks at all of them. */
 import ava, { type ExecutionContext } from 'ava'
-import { type FoundCaption, type NextTokens, searchCaptions } from '../../ts/decoding/search.js'
+import type { FoundCaption, NextTokens } from '../../ts/decoding/decoding.js'
+import { searchCaptions } from '../../ts/decoding/search.js'
 import { createRandom } from '../../ts/random.js'
-import { empty, memory, scope, type Tensor, tensor, view } from '../../ts/tensor.js'
+import { empty, memory, scope, type Tensor, tensor } from '../../ts/tensor.js'
 import { device } from '../device.js'
 import { logSoftmax, type PlainCaption, type PlainOptions, plainSearch } from './plain-search.js'
+import { bos, eos, logitsOf, onDevice, randomModel } from './table-model.js'
 
 // One after another, because each search counts the tensors alive.
 const test = ava.serial
-
-const bos = 0
-const eos = 1
 
 interface Case extends PlainOptions {
   readonly vocabulary: number
@@ -28,57 +27,6 @@ const usual: Case = {
   eos,
   forbidden: [bos, 2],
   seed: 1,
-}
-
-/**
- * Logits of each word after each word, one table an image, plus numbers for each place: without these, captions with
- * the same steps in another order would have equal scores but for rounding.
- */
-interface Model {
-  readonly tables: readonly Float32Array[]
-  readonly places: Float32Array
-}
-
-function randomModel({ vocabulary, images, maxTokens, seed }: Case, eosBonus = 2): Model {
-  const random = createRandom(seed)
-  return {
-    tables: Array.from({ length: images }, () =>
-      Float32Array.from(
-        { length: vocabulary * vocabulary },
-        (_, i) => 6 * random() + (i % vocabulary === eos ? eosBonus : 0),
-      ),
-    ),
-    places: Float32Array.from({ length: maxTokens * vocabulary }, () => random()),
-  }
-}
-
-/** The logits of an image after some words. */
-function logitsOf({ tables, places }: Model, { vocabulary }: Case, image: number) {
-  const table = tables[image] ?? new Float32Array()
-  return (tokens: readonly number[]): number[] => {
-    const row = (tokens.at(-1) ?? bos) * vocabulary
-    const place = tokens.length * vocabulary
-    return Array.from({ length: vocabulary }, (_, i) =>
-      Math.fround((table[row + i] ?? 0) + (places[place + i] ?? 0)),
-    )
-  }
-}
-
-/** The same on the device, by one embedding for each image. */
-function onDevice({ tables, places }: Model, { vocabulary, beams, maxTokens }: Case): NextTokens {
-  return (tokens, position) => {
-    const logits = empty([tables.length * beams, vocabulary], 'float32', device)
-    for (const [image, table] of tables.entries())
-      device.kernels.embedding(
-        view(logits, [beams, vocabulary], image * beams * vocabulary),
-        view(tokens, [beams], image * beams),
-        tensor(new Int32Array(beams).fill(position), [beams], device),
-        tensor(table, [vocabulary, vocabulary], device),
-        tensor(places, [maxTokens, vocabulary], device),
-        1,
-      )
-    return logits
-  }
 }
 
 async function search(next: NextTokens, options: Case & { numCaptions?: number }) {

@@ -26,8 +26,8 @@ interface ObjectFile {
 export interface MutantBuild {
   /** CAPTIONEER_VARIANT of the addon with the mutant. */
   readonly variant: string
-  /** Runs `work` with the mutant built. Otherwise gives the compiler's message. */
-  tryWith<T>(mutant: Mutant, work: () => T): T | { readonly compiler: string }
+  /** Runs `work` with the mutant built into the objects so named. Otherwise gives the compiler's message. */
+  tryWith<T>(mutant: Mutant, objects: RegExp, work: () => T): T | { readonly compiler: string }
 }
 
 /**
@@ -38,7 +38,7 @@ export interface MutantBuild {
 export function prepareBuild(name: string): MutantBuild {
   if (!existsSync(join(buildFolder, 'compile_commands.json')))
     throw new Error(`${buildFolder} is missing. Build it with: npm run build -- --emulated`)
-  const objects = objectFiles()
+  const all = objectFiles()
   const variant = `emulated-mutant${name}`
   const folder = join(packageRoot, 'build', variant)
   rmSync(folder, { recursive: true, force: true })
@@ -46,13 +46,14 @@ export function prepareBuild(name: string): MutantBuild {
   mkdirSync(join(folder, 'build', 'Release'), { recursive: true })
   cpSync(join(packageRoot, 'cuda'), join(folder, 'cuda'), { recursive: true })
   symlinkSync(join(packageRoot, 'binding'), join(folder, 'binding'))
-  const tryWith = <T>(mutant: Mutant, work: () => T) => {
+  const tryWith = <T>(mutant: Mutant, objects: RegExp, work: () => T) => {
     const copy = join(folder, mutant.file)
     const original = readFileSync(copy, 'utf8')
     writeFileSync(copy, mutate(original, mutant))
     try {
-      const affected = objects.filter(
-        ({ source, includes }) => source === mutant.file || includes.has(mutant.file),
+      const affected = all.filter(
+        ({ object, source, includes }) =>
+          (source === mutant.file || includes.has(mutant.file)) && objects.test(object),
       )
       if (affected.length === 0) throw new Error(`no kernel includes ${mutant.file}`)
       const compiler = rebuild(folder, affected)

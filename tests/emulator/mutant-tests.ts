@@ -26,6 +26,7 @@ interface Configuration {
 export const configurations: readonly Configuration[] = [
   { schedule: 'fifo', async: 'lazy', processors: 8 },
   { schedule: 'reverse', async: 'eager', processors: 8 },
+  { schedule: 'fifo', async: 'lazy', processors: 1 },
   { schedule: 'random', async: 'random', processors: 1 },
 ]
 
@@ -39,22 +40,37 @@ export const opTests = (...match: string[]): Tests => ({
 const script = (name: string): Tests => ({ script: name, match: [], capability: '9.0' })
 const on80 = (tests: Tests): Tests => ({ ...tests, capability: '8.0' })
 
-const attention = [opTests('*Attention*'), script('ops/attention-kernel.test.js')]
+const attention = [script('ops/attention-kernel.test.js'), opTests('*Attention*')]
 const loss = opTests('linearCrossEntropy*', 'tokenLoss*')
 const products = [
   opTests('linear #*bfloat16*'),
   opTests('convolution #*bfloat16*', 'convolutionBatchNorm #*bfloat16*'),
 ]
+const forwardProducts = [
+  opTests('linear #*bfloat16: forward'),
+  opTests('convolutionBatchNorm #*bfloat16: forward'),
+]
 const floatProducts = opTests('linear #*', 'convolution #*', '!*bfloat16*')
+
+/** The tests that reach a file, and which of the objects that include it they run; all when not given. */
+export interface Reach {
+  readonly tests: readonly Tests[]
+  readonly objects?: RegExp
+}
 
 /** The first entry that names a file counts; files that none names are reached by all op tests. */
 const testsOf: readonly (readonly [RegExp, readonly Tests[]])[] = [
   [/cuda\/attention_cache/, [script('decoding/attend-cache.test.js')]],
   [/cuda\/search/, [script('decoding/search.test.js')]],
+  [/cuda\/sample/, [script('decoding/sample.test.js')]],
+  [
+    /cuda\/device\/logits/,
+    [script('decoding/search.test.js'), script('decoding/sample.test.js')],
+  ],
   [/cuda\/optimizer/, [script('train/optimizer.test.js')]],
   [
     /cuda\/attention\/(forward|backward)/,
-    [opTests('*Attention*bfloat16*'), script('ops/attention-kernel.test.js')],
+    [script('ops/attention-kernel.test.js'), opTests('*Attention*bfloat16*')],
   ],
   [/cuda\/attention/, attention],
   [/cuda\/device\/reduce/, [loss, script('train/optimizer.test.js')]],
@@ -70,12 +86,19 @@ const testsOf: readonly (readonly [RegExp, readonly Tests[]])[] = [
   [/cuda\/norm/, [opTests('layerNorm*', 'rmsNorm*')]],
   [/cuda\/pooling/, [opTests('*Pool*')]],
   [/cuda\/gemm\/float32/, [floatProducts]],
-  [/cuda\/gemm\/(sm80|epilogue)/, products.map(on80)],
+  [/cuda\/gemm\/(sm80|epilogue)/, forwardProducts.map(on80)],
   [/cuda\/gemm/, products],
 ]
 
-export function testsFor(file: string): readonly Tests[] {
-  return testsOf.find(([pattern]) => pattern.test(file))?.[1] ?? [opTests()]
+/** Headers of many objects: those that forwardProducts run. */
+const objectsOf: readonly (readonly [RegExp, RegExp])[] = [
+  [/cuda\/gemm\/(sm80|epilogue)/, /bf16_k_k|convolution_product_bf16_forward/],
+]
+
+export function reachOf(file: string): Reach {
+  const tests = testsOf.find(([pattern]) => pattern.test(file))?.[1] ?? [opTests()]
+  const objects = objectsOf.find(([pattern]) => pattern.test(file))?.[1]
+  return { tests, ...(objects && { objects }) }
 }
 
 /** What the first failing test says, or nothing when all pass. */
@@ -111,7 +134,7 @@ export function runTests(
     },
   )
   if (status === 0) return undefined
-  return `${schedule}, ${async}, ${tests.capability}: ${firstReport(stdout)}`
+  return `${tests.capability}, ${processors} SM, ${schedule}, ${async}: ${firstReport(stdout)}`
 }
 
 /** From what ava prints: the emulator's report where there is one, else why the first test failed. */

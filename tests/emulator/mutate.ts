@@ -17,7 +17,14 @@ import { commit } from '../../bench/machine.js'
 import { packageRoot } from '../../ts/native.js'
 import { type MutantBuild, prepareBuild } from './mutant-build.js'
 import { addToReport, equivalentMutants, type Outcome } from './mutant-report.js'
-import { configurations, opTests, runTests, type Tests, testsFor } from './mutant-tests.js'
+import {
+  configurations,
+  opTests,
+  type Reach,
+  reachOf,
+  runTests,
+  type Tests,
+} from './mutant-tests.js'
 import { findMutants, keyOf, type Mutant } from './mutants.js'
 
 function main(): void {
@@ -40,10 +47,11 @@ function main(): void {
     for (const mutant of mutants) console.log(describe(mutant))
     return
   }
-  const given = values.match && [opTests(...values.match)]
-  const chosen = (file: string) => given ?? testsFor(file)
+  const given = values.match && { tests: [opTests(...values.match)] }
+  const chosen = (file: string) => given ?? reachOf(file)
   if (!values.unverified)
-    for (const tests of new Set(mutants.flatMap(({ file }) => chosen(file)))) requirePassing(tests)
+    for (const tests of new Set(mutants.flatMap(({ file }) => chosen(file).tests)))
+      requirePassing(tests)
   const reasons = equivalentMutants()
   const build = prepareBuild(values.name)
   const outcomes: Outcome[] = []
@@ -89,9 +97,9 @@ function requirePassing(tests: Tests): void {
 function tryMutant(
   build: MutantBuild,
   mutant: Mutant,
-  tests: readonly Tests[],
+  { tests, objects = /./ }: Reach,
 ): string | undefined {
-  const result = build.tryWith(mutant, () => {
+  const result = build.tryWith(mutant, objects, () => {
     for (const configuration of configurations)
       for (const one of tests) {
         const failed = runTests(build.variant, one, configuration)

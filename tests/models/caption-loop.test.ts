@@ -76,15 +76,17 @@ const ways: readonly CaptionOptions[] = [
   { beam: 1 },
   { beam: 3, numCaptions: 3 },
   { beam: 3, lengthPenalty: 0.5, minTokens: 4, maxTokens: 10 },
+  { temperature: 1.5, topK: 30, topP: 0.95, numCaptions: 2, maxTokens: 10 },
 ]
 
 test('captured batches give the captions of eager ones, whatever their order', async (t) => {
   const left = await withLoops(async (eager, captured, made) => {
     const lengths = new Set<number>()
     for (let round = 0; round < 6; round++)
-      for (const [i, options] of ways.entries())
+      for (const [i, way] of ways.entries())
         for (const count of [4, 1 + round]) {
           const images = pictures(count, 10 * round + i)
+          const options = { ...way, seed: round }
           const expected = await eager.captions(images, options)
           const before = made()
           t.deepEqual(await captured.captions(images, options), expected)
@@ -113,6 +115,30 @@ test('batches that overlap in time do not mix', async (t) => {
     const together = await Promise.all(batches.map((batch) => captured.captions(batch, options)))
     for (const [i, batch] of batches.entries())
       t.deepEqual(together[i], await eager.captions(batch, options))
+  })
+  t.is(left, 0)
+})
+
+test('samples depend on the seed and the place of an image in the request, not on its batch', async (t) => {
+  const left = await withLoops(async (eager, captured) => {
+    const options = { temperature: 1.5, topP: 0.95, numCaptions: 2, maxTokens: 10 }
+    const batch = pictures(4, 3)
+    const together = await eager.captions(batch, options)
+    const { data } = batch.inputs.images
+    const size = data.length / 4
+    const single = (i: number) => {
+      const bytes = Uint8Array.from(data.subarray(i * size, (i + 1) * size))
+      return { count: 1, inputs: { images: pixelInput(model, bytes) } }
+    }
+    for (let i = 0; i < 4; i++) {
+      const [alone] = await captured.captions(single(i), options, [i])
+      t.deepEqual(
+        alone?.map(({ tokens }) => tokens),
+        together[i]?.map(({ tokens }) => tokens),
+      )
+    }
+    t.notDeepEqual(await captured.captions(single(0), options, [1]), [together[0]])
+    t.notDeepEqual(await captured.captions(batch, { ...options, seed: 1 }), together)
   })
   t.is(left, 0)
 })

@@ -139,6 +139,24 @@ for (const kind of kinds)
     },
   )
 
+for (const kind of kinds)
+  gpuTest(
+    `rows without keys, longer than said: zeros, ${kind.channels / heads} columns, ${kind.dtype}${onlyGpu}`,
+    async (t) => {
+      const parts = [70, 0, 0].map((rows, i) => random(rows, kind.channels, i))
+      const results = scope(() =>
+        attend(parts, random(70, kind.channels, 3), {
+          ...kind,
+          queryOffsets: [0, 70],
+          keyOffsets: [0, 0],
+          maxQueries: 4,
+          maxKeys: 4,
+        }),
+      )
+      for (const x of await read(results)) t.true(x.every((value) => value === 0))
+    },
+  )
+
 const unseen = device.name === 'cpu' ? '' : ' (skipped: launchers cannot read offsets)'
 const cpuTest = unseen ? test.skip : test
 

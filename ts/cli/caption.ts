@@ -19,6 +19,10 @@ interface CaptionFlags {
   readonly minTokens?: number
   readonly lengthPenalty?: number
   readonly numCaptions?: number
+  readonly temperature?: number
+  readonly topK?: number
+  readonly topP?: number
+  readonly seed?: number
   readonly batchSize?: number
   readonly recursive?: true
   readonly device: DeviceName
@@ -39,7 +43,19 @@ export function addCaptionCommand(program: Command): void {
     .option('--max-tokens <n>', 'longest caption, in tokens', wholeNumber(1, 512))
     .option('--min-tokens <n>', 'shortest caption, in tokens', wholeNumber(1, 512))
     .option('--length-penalty <x>', 'larger prefers longer captions', numberFrom(0, 10))
-    .option('--num-captions <n>', 'captions of each picture, at most --beam', wholeNumber(1, 64))
+    .option(
+      '--num-captions <n>',
+      'captions of each picture, at most --beam unless they are sampled',
+      wholeNumber(1, 64),
+    )
+    .option('--temperature <x>', 'sample: above 1 more varied, 0 is greedy', numberFrom(0, 100))
+    .option('--top-k <n>', 'sample from so many most probable words', wholeNumber(1, 2 ** 31 - 1))
+    .option(
+      '--top-p <x>',
+      'sample from the fewest most probable words that reach this probability',
+      numberFrom(0, 1),
+    )
+    .option('--seed <n>', 'of sampling (default: 0)', wholeNumber(0, Number.MAX_SAFE_INTEGER))
     .option('--batch-size <n>', 'pictures captioned together (default: 32)', wholeNumber(1, 4096))
     .option('--recursive', 'folders within folders too')
     .addOption(deviceOption())
@@ -49,11 +65,13 @@ export function addCaptionCommand(program: Command): void {
 }
 
 const help = `
-What is not given here is as the model's generation.json says.
+What is not given here is as the model's generation.json says. With --temperature, --top-k or --top-p captions are sampled
+instead of searched for: the same seed gives the same captions.
 
 Examples:
   captioneer caption photo.jpg --model ./runs/first
   captioneer caption ./holiday --recursive --model ./runs/first --beam 5 --num-captions 3
+  captioneer caption photo.jpg --model ./runs/first --temperature 0.8 --top-p 0.9 --seed 1 --num-captions 5
   curl -s https://example.org/cat.jpg | captioneer caption - --model ./runs/first
   captioneer caption *.jpg --model ./runs/first --json > captions.json
 `
@@ -106,7 +124,9 @@ async function* captionPictures(
   flags: CaptionFlags,
 ): AsyncGenerator<[name: string, result: CaptionResult<ImageInput>]> {
   const { beam, maxTokens, minTokens, lengthPenalty, numCaptions, batchSize } = flags
-  const options = { beam, maxTokens, minTokens, lengthPenalty, numCaptions, batchSize }
+  const search = { beam, maxTokens, minTokens, lengthPenalty, numCaptions, batchSize }
+  const { temperature, topK, topP, seed } = flags
+  const options = { ...search, temperature, topK, topP, seed }
   let next = 0
   const inputs = pictures.map(({ input }) => input)
   for await (const result of captioner.captionAll(inputs, given(options)))

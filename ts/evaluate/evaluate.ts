@@ -15,7 +15,7 @@ import {
 import { isExactMatch } from '../data/scenes/grammar.js'
 import { SCENES_FILE } from '../data/scenes/scene-file.js'
 import { readScenes } from '../data/scenes/write.js'
-import { searchOptions } from '../decoding/options.js'
+import { decodingOptions } from '../decoding/options.js'
 import { argumentError, DataError } from '../errors.js'
 import { loadParams, releaseParams } from '../models/inference.js'
 import { readModelFolder } from '../models/model-folder.js'
@@ -71,7 +71,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const onProgress = options.onProgress ?? (() => {})
   const folder = await readModelFolder(options.model)
   const { tokenizer, generation, model } = folder
-  const search = searchOptions(options, generation, model.config.decoder.maxTokens, tokenizer)
+  const search = decodingOptions(options, generation, model.config.decoder.maxTokens, tokenizer)
   const decoding = {
     beam: search.beams,
     maxTokens: search.maxTokens,

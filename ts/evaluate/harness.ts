@@ -128,7 +128,8 @@ export async function captionIndices(
       subject.signal?.throwIfAborted()
       const part = indices.slice(at, at + batchSize)
       source.prefetch(indices.slice(at + batchSize, at + 2 * batchSize))
-      all.push(...(await loop.captions(await source.load(part), options)))
+      const places = part.map((_, i) => at + i)
+      all.push(...(await loop.captions(await source.load(part), options, places)))
       onProgress?.(all.length)
     }
   } finally {

@@ -1,22 +1,30 @@
 /**
  * Captions of batches of images, one batch after another, with one model. Batches of a shape that comes again are
- * captured: the encoder and the beginning of the search as one graph, each stretch of positions as another, between
- * which the host looks whether all captions have ended. Loading images is the caller's, the search decoding/search.ts.
+ * captured: the encoder and the beginning of decoding as one graph, each stretch of positions as another, between
+ * which the host looks whether all captions have ended. Loading images is the caller's, decoding decoding/decoding.ts.
  */
 import { type Captured, capture } from '../capture.js'
-import { type CaptionOptions, searchOptions } from '../decoding/options.js'
 import {
-  beginSearch,
+  type Decoding,
+  type DecodingOptions,
   type FoundCaption,
-  finishSearch,
+  finishDecoding,
   queueStretch,
-  type SearchOptions,
-  type SearchState,
   stretch,
-} from '../decoding/search.js'
+} from '../decoding/decoding.js'
+import { type CaptionOptions, decodingOptions } from '../decoding/options.js'
+import { beginSample, sampleSeeds } from '../decoding/sample.js'
+import { beginSearch } from '../decoding/search.js'
 import { captureWanted, createGraphCache } from '../graph-cache.js'
 import type { Device } from '../native.js'
-import { type DeviceInputs, releaseInputs, shapesOf, upload, writeInputs } from '../step-cache.js'
+import {
+  type DeviceInputs,
+  type HostTensor,
+  releaseInputs,
+  shapesOf,
+  upload,
+  writeInputs,
+} from '../step-cache.js'
 import { scope, type Tensor, tensorsIn, unscoped } from '../tensor.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { TransformerState } from './decoders/transformer.js'
@@ -34,9 +42,14 @@ export interface CaptionText {
 export interface CaptionLoop {
   /**
    * Captions of each image, best first. Calls may overlap in time.
+   * @param places of the images in the request, from 0: what their samples depend on; in order when left out
    * @throws ArgumentError for options out of range
    */
-  captions(images: LoadedImages, options: CaptionOptions): Promise<CaptionText[][]>
+  captions(
+    images: LoadedImages,
+    options: CaptionOptions,
+    places?: readonly number[],
+  ): Promise<CaptionText[][]>
   /** Frees the graphs; those at work when they are done. */
   dispose(): void
 }
@@ -56,11 +69,14 @@ export interface LoopParts {
 /** A batch on its way through the positions. */
 interface State {
   readonly decoder: TransformerState
-  readonly search: SearchState
+  readonly decoding: Decoding
 }
 
+/** With the seeds of sampling; a search has none. */
+type Inputs = ImageInputs & { readonly seeds?: HostTensor }
+
 interface Graphs {
-  readonly inputs: DeviceInputs<ImageInputs>
+  readonly inputs: DeviceInputs<Inputs>
   readonly begin: Captured<State>
   readonly stretches: Captured<void>[]
   busy: boolean
@@ -77,29 +93,39 @@ export function createCaptionLoop(parts: LoopParts, captures = captureWanted()):
   const longest = model.config.decoder.maxTokens
   const graphs = createGraphCache({ most: mostGraphs, free: discard, captures, shared: false })
 
-  const captions: CaptionLoop['captions'] = async ({ count, inputs }, options) => {
-    const settings = searchOptions(options, generation, longest, tokenizer)
-    const search = { ...settings, images: count, device }
-    const { beams, maxTokens } = settings
-    const begin = (on: DeviceInputs<ImageInputs>): State =>
-      scope(() => ({
-        decoder: decoder.start(params.decoder, memory(on, count), beams, maxTokens),
-        search: beginSearch(search),
-      }))
+  const captions: CaptionLoop['captions'] = async ({ count, inputs: images }, options, places) => {
+    const { sampling, beams, ...common } = decodingOptions(options, generation, longest, tokenizer)
+    const { maxTokens, numCaptions } = common
+    const settings = { ...common, images: count, device }
+    const inputs: Inputs = sampling
+      ? { ...images, seeds: seedsOf(options.seed, places ?? [...Array(count).keys()], numCaptions) }
+      : images
+    const begin = (on: DeviceInputs<Inputs>): State =>
+      scope(() => {
+        const decoding =
+          sampling && on.seeds
+            ? beginSample({ ...settings, ...sampling }, on.seeds)
+            : beginSearch({ ...settings, beams })
+        const { rowsPerImage } = decoding
+        return {
+          decoder: decoder.start(params.decoder, memory(on, count), rowsPerImage, maxTokens),
+          decoding,
+        }
+      })
     const advance = (state: State, from: number) =>
       queueStretch(
         (tokens, position, ancestors) =>
           decoder.step(params.decoder, state.decoder, tokens, position, ancestors),
-        state.search,
-        search,
+        state.decoding,
+        settings,
         from,
       )
-    const key = `${JSON.stringify({ ...settings, count })} ${shapesOf(inputs)}`
+    const key = `${JSON.stringify({ ...common, sampling, beams, count })} ${shapesOf(inputs)}`
     const graph = graphs.get(key, () => record(device, inputs, begin))
     const found =
       graph && !graph.busy
-        ? await replay(graph, inputs, search, advance)
-        : await run(() => begin(upload(inputs, device)), search, advance)
+        ? await replay(graph, inputs, settings, advance)
+        : await run(() => begin(upload(inputs, device)), settings, advance)
     return found.map((best) => best.map((caption) => toText(caption, tokenizer)))
   }
   return { captions, dispose: () => graphs.clear() }
@@ -110,8 +136,8 @@ type Advance = (state: State, from: number) => void
 /** Captures the part before the first position, which is the first to fill the memory that all parts share. */
 function record(
   device: Device,
-  host: ImageInputs,
-  begin: (inputs: DeviceInputs<ImageInputs>) => State,
+  host: Inputs,
+  begin: (inputs: DeviceInputs<Inputs>) => State,
 ): Graphs {
   const inputs = unscoped(() => upload(host, device))
   try {
@@ -125,8 +151,8 @@ function record(
 
 async function replay(
   graph: Graphs,
-  host: ImageInputs,
-  search: SearchOptions,
+  host: Inputs,
+  settings: DecodingOptions,
   advance: Advance,
 ): Promise<FoundCaption[][]> {
   const { inputs, begin, stretches } = graph
@@ -134,9 +160,9 @@ async function replay(
   try {
     writeInputs(inputs, host)
     begin.replay()
-    return await finishSearch(begin.outputs.search, search, (from) => {
+    return await finishDecoding(begin.outputs.decoding, settings, (from) => {
       const place = from / stretch
-      stretches[place] ??= capture(search.device, () => advance(begin.outputs, from), {
+      stretches[place] ??= capture(settings.device, () => advance(begin.outputs, from), {
         shareMemoryWith: begin,
       })
       stretches[place].replay()
@@ -149,12 +175,12 @@ async function replay(
 
 async function run(
   begin: () => State,
-  search: SearchOptions,
+  settings: DecodingOptions,
   advance: Advance,
 ): Promise<FoundCaption[][]> {
   const state = unscoped(begin)
   try {
-    return await finishSearch(state.search, search, (from) => advance(state, from))
+    return await finishDecoding(state.decoding, settings, (from) => advance(state, from))
   } finally {
     for (const t of tensorsIn(state)) t.release()
   }
@@ -165,6 +191,11 @@ function discard(graph: Graphs): void {
   if (graph.busy) return
   for (const part of [...graph.stretches, graph.begin]) part.dispose()
   releaseInputs(graph.inputs)
+}
+
+function seedsOf(seed = 0, places: readonly number[], samples: number): HostTensor {
+  const data = sampleSeeds(seed, places, samples)
+  return { data, shape: [data.length / 2, 2] }
 }
 
 function toText({ tokens, score }: FoundCaption, tokenizer: Tokenizer): CaptionText {

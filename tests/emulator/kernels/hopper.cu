@@ -148,7 +148,7 @@ std::string run_product() {
   return harness::compare(c.host, want, 1e-4);
 }
 
-template <bool fence>
+template <bool fence, bool wait = true>
 __global__ void store(const __grid_constant__ ptx::TensorMap map) {
   bf16* tile = cuda::dynamic_shared<bf16>();
   for (int i = threadIdx.x; i < 64 * 64; i += blockDim.x) {
@@ -160,16 +160,16 @@ __global__ void store(const __grid_constant__ ptx::TensorMap map) {
   if (threadIdx.x == 0) {
     ptx::tma_store_2d(map, tile, 0, 64);
     ptx::bulk_commit();
-    ptx::bulk_wait<0>();
+    if (wait) ptx::bulk_wait<0>();
   }
 }
 
 // Rows 64-119 of 120 are written, 120-127 are clipped.
-template <bool fence>
+template <bool fence, bool wait = true>
 std::string run_store() {
   Buffer<bf16> out(std::vector<bf16>(128 * 80, bf16(-1.0f)));
   const auto error =
-      harness::launch(store<fence>, 1, 128, 8192, map_2d(out.device(), 80, 120, 64, 64));
+      harness::launch(store<fence, wait>, 1, 128, 8192, map_2d(out.device(), 80, 120, 64, 64));
   if (!error.empty()) return error;
   out.download();
   for (int row = 0; row < 128; row++)
@@ -266,6 +266,8 @@ int main() {
   planted("no barrier after mbarrier_init", "nothing has written",
           run_product<false, false, Bug::no_barrier>);
   planted("no proxy fence before a TMA store", "without a fence.proxy.async", run_store<false>);
+  planted("end without waiting for a TMA store", "a TMA store that was not",
+          run_store<true, false>);
   planted("tile overwritten under a TMA store", "data race", run_store_twice<false>);
   planted("Hopper instructions on sm_80", "needs compute capability 9.0", on_ampere);
   emulator::settings().check = false;

@@ -212,6 +212,9 @@ void bulk_wait(int pending, bool) {
 }
 
 void finish_stores(Fiber& fiber) {
+  // What it reads would be gone with the block.
+  if (checking && !(fiber.stores.empty() && fiber.store_groups.empty()))
+    fail_at(fiber.place, "the thread ends with a TMA store that was not committed and waited for");
   bulk_commit();
   for (auto& group : fiber.store_groups)
     for (auto& store : group)

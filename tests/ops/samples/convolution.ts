@@ -130,6 +130,8 @@ const batchNormSamples: readonly Sample[] = [
   ...cases.filter(({ sizes: [B, H, W] }) => B * H * W > 1),
   { sizes: [2, 6, 5, 8, 16, 3, 3], options: { padding: 1, activation: 'silu' } } as const,
   { sizes: [2, 6, 5, 8, 9, 1, 1], options: { padding: 0, activation: 'gelu' } } as const,
+  // Rows of whole 16 bytes and several tiles, which one block makes where there is one multiprocessor.
+  { sizes: [2, 16, 16, 8, 8, 1, 1], options: { padding: 0, activation: 'silu' } } as const,
   // More rows than one partial sum takes; smooth, because among so many values some lie at relu's edge.
   { sizes: [3, 20, 20, 4, 17, 3, 3], options: { padding: 1, activation: 'silu' } } as const,
   { sizes: [3, 20, 20, 4, 17, 3, 3], options: { padding: 1 }, residual: [20, 20] } as const,

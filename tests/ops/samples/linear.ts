@@ -31,7 +31,7 @@ const linearSizes: readonly LinearSizes[] = [
   // Rows of whole 16 bytes, as a GPU's copy engine wants them: several tiles, a long inner axis, few rows.
   [130, 72, 136],
   [40, 640, 72],
-  [72, 1544, 72],
+  [136, 1032, 72],
   [1, 264, 72],
 ]
 

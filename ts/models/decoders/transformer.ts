@@ -276,7 +276,7 @@ export function transformerDecoder(c: TransformerConfig) {
       state: TransformerState,
       tokens: Tensor,
       position: number,
-      ancestors: Tensor,
+      ancestors: Tensor | undefined,
     ): Tensor =>
       scope(() => {
         const { kernels } = tokens.device
