@@ -20,6 +20,8 @@ struct Randomness {
         seed_high(static_cast<uint32_t>(rng.i32()[1])),
         step(static_cast<uint32_t>(rng.i32()[2])),
         tag(static_cast<uint32_t>(site)) {}
+  Randomness(uint32_t low, uint32_t high, uint32_t at_step, uint32_t site)
+      : seed_low(low), seed_high(high), step(at_step), tag(site) {}
 };
 
 // 64-bit lanes throughout, because that is how vector units multiply 32 by 32 bits.

@@ -9,14 +9,13 @@
 
 #include "../binding/device.h"
 #include "../binding/tensor.h"
-#include "simd.h"
+#include "logits.h"
 
 namespace cpu {
 #include "../binding/kernels.h"
 
 namespace {
 
-constexpr int kBlock = 64;  // logits that share a maximum
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 // A token that may follow a beam. `rank` orders tokens of one beam, `score` is the whole caption's
@@ -27,30 +26,6 @@ struct Candidate {
   int beam;
   int token;
 };
-
-// maxima[i] = the largest of block i.
-SIMD void block_maxima(float* maxima, const float* logits, int count) {
-  for (int start = 0; start < count; start += kBlock) {
-    const int end = std::min(start + kBlock, count);
-    float maximum = kNever;
-#pragma omp simd reduction(max : maximum)
-    for (int i = start; i < end; i++) maximum = logits[i] > maximum ? logits[i] : maximum;
-    maxima[start / kBlock] = maximum;
-  }
-}
-
-// Sum of exp(logits - maximum): blocks in float, their sums in double.
-SIMD double sum_of_exponentials(const float* logits, int count, float maximum) {
-  double total = 0;
-  for (int start = 0; start < count; start += kBlock) {
-    const int end = std::min(start + kBlock, count);
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int i = start; i < end; i++) sum += vexp(logits[i] - maximum);
-    total += static_cast<double>(sum);
-  }
-  return total;
-}
 
 struct Rules {
   Tensor forbidden;
@@ -70,7 +45,7 @@ struct Rules {
 int best_tokens(Candidate* best, int wanted, const float* logits, int vocabulary, int beam,
                 float score, const Rules& rules, float* maxima) {
   block_maxima(maxima, logits, vocabulary);
-  const int blocks = (vocabulary + kBlock - 1) / kBlock;
+  const int blocks = (vocabulary + kLogitBlock - 1) / kLogitBlock;
   const float maximum = *std::max_element(maxima, maxima + blocks);
   const auto log_sum =
       static_cast<float>(std::log(sum_of_exponentials(logits, vocabulary, maximum)));
@@ -79,8 +54,8 @@ int best_tokens(Candidate* best, int wanted, const float* logits, int vocabulary
   float threshold = kNever;
   for (int block = 0; block < blocks; block++) {
     if (!(maxima[block] > threshold)) continue;
-    const int end = std::min((block + 1) * kBlock, vocabulary);
-    for (int token = block * kBlock; token < end; token++) {
+    const int end = std::min((block + 1) * kLogitBlock, vocabulary);
+    for (int token = block * kLogitBlock; token < end; token++) {
       const float logit = logits[token];
       if (!(logit > threshold) || !rules.allow(token)) continue;
       int place = found < wanted ? found++ : wanted - 1;
@@ -178,7 +153,7 @@ void beam_step(Tensor scores, Tensor tokens, Tensor sequences, Tensor ancestors,
   const Rules rules{forbidden, end_token, position + 1 > min_tokens};
   const int threads = std::max(1, std::min(omp_get_max_threads(), rows));
 
-  const size_t blocks = (static_cast<size_t>(vocabulary) + kBlock - 1) / kBlock;
+  const size_t blocks = (static_cast<size_t>(vocabulary) + kLogitBlock - 1) / kLogitBlock;
   const size_t copies = static_cast<size_t>(beams) * (1 + 2 * static_cast<size_t>(length));
   const size_t candidate_bytes = sizeof(Candidate) * wanted * rows;
   auto* base = static_cast<char*>(stream.scratch(candidate_bytes + sizeof(int) * rows +

@@ -67,6 +67,7 @@ const testsOf: readonly (readonly [RegExp, readonly Tests[]])[] = [
     /cuda\/device\/logits/,
     [script('decoding/search.test.js'), script('decoding/sample.test.js')],
   ],
+  [/cuda\/sample/, [script('decoding/sample.test.js')]],
   [/cuda\/optimizer/, [script('train/optimizer.test.js')]],
   [
     /cuda\/attention\/(forward|backward)/,
