@@ -1,7 +1,7 @@
 /** `npm run bench`: how fast training, captioning and single ops are on a device, beside PyTorch where it is there. */
 import { Command, Option } from 'commander'
-import { table } from '../ts/cli/format.js'
 import { reportFailure } from '../ts/cli/failure.js'
+import { table } from '../ts/cli/format.js'
 import { oneOf, wholeNumber } from '../ts/cli/options.js'
 import { note, print } from '../ts/cli/terminal.js'
 import { type PresetName, presetNames } from '../ts/models/presets.js'

@@ -22,7 +22,7 @@ export async function profileTraining(
   try {
     // Every batch twice: a step is captured when its shape comes again.
     await trainSteps(work, 0, 2 * batches)
-    // Timing each kernel costs something, so the step is timed without.
+    // Timing waits for each kernel before the next, so the step is timed without.
     const step = spread(await trainSteps(work, 2, steps)).median
     const queueing = spread(await queueingTimes(work)).median
     device.native.setProfiling(true)

@@ -13,9 +13,14 @@ export interface EmulatorSettings {
   readonly check: boolean
   readonly schedule?: 'fifo' | 'reverse' | 'random'
   readonly async?: 'eager' | 'lazy' | 'random'
+  /** Multiprocessors that the card claims: with 1 a persistent kernel makes all tiles in one block. */
+  readonly processors?: number
+  /** Of ops.test.ts only these. */
+  readonly ops?: readonly string[]
 }
 
-export function useEmulator({ capability, check, schedule, async }: EmulatorSettings): void {
+export function useEmulator(settings: EmulatorSettings): void {
+  const { capability, check, schedule, async, processors, ops } = settings
   const folder = join(packageRoot, 'build', 'emulated')
   if (!existsSync(folder))
     throw new Error(`${folder} is missing. Build it with: npm run build -- --emulated`)
@@ -26,5 +31,7 @@ export function useEmulator({ capability, check, schedule, async }: EmulatorSett
     CAPTIONEER_EMULATOR_CHECK: check ? '1' : '0',
     ...(schedule && { CAPTIONEER_EMULATOR_SCHEDULE: schedule }),
     ...(async && { CAPTIONEER_EMULATOR_ASYNC: async }),
+    ...(processors && { CAPTIONEER_EMULATOR_PROCESSORS: String(processors) }),
+    ...(ops && { CAPTIONEER_TEST_OPS: ops.join() }),
   })
 }

@@ -26,14 +26,18 @@ interface ObjectFile {
 export interface MutantBuild {
   /** CAPTIONEER_VARIANT of the addon with the mutant. */
   readonly variant: string
-  /** Runs `work` with the mutant built into the objects so named. Otherwise gives the compiler's message. */
-  tryWith<T>(mutant: Mutant, objects: RegExp, work: () => T): T | { readonly compiler: string }
+  /**
+   * Runs `work` with the mutant built into the objects so named.
+   *
+   * @throws Error when it does not compile
+   */
+  tryWith<T>(mutant: Mutant, objects: RegExp, work: () => T): T
 }
 
 /**
  * A copy of cuda/ to mutate, beside links to what it includes. Several may be at work, each with a name of its own.
  *
- * @throws Error when the emulated addon was not built, or is older than its sources
+ * @throws Error when the emulated addon was not built
  */
 export function prepareBuild(name: string): MutantBuild {
   if (!existsSync(join(buildFolder, 'compile_commands.json')))
@@ -56,8 +60,8 @@ export function prepareBuild(name: string): MutantBuild {
           (source === mutant.file || includes.has(mutant.file)) && objects.test(object),
       )
       if (affected.length === 0) throw new Error(`no kernel includes ${mutant.file}`)
-      const compiler = rebuild(folder, affected)
-      return compiler === undefined ? work() : { compiler }
+      rebuild(folder, affected)
+      return work()
     } finally {
       writeFileSync(copy, original)
     }
@@ -92,8 +96,8 @@ function objectFiles(): ObjectFile[] {
     })
 }
 
-/** Compiles the affected objects from the copy and links a second addon. The compiler's message when it fails. */
-function rebuild(folder: string, affected: readonly ObjectFile[]): string | undefined {
+/** Compiles the affected objects from the copy and links a second addon. */
+function rebuild(folder: string, affected: readonly ObjectFile[]): void {
   let link = ninja('-t', 'commands', 'Release/captioneer.node').trim().split('\n').at(-1) ?? ''
   for (const { object, command, source } of affected) {
     const replaced = join(folder, 'objects', object.replaceAll('/', '-'))
@@ -102,17 +106,20 @@ function rebuild(folder: string, affected: readonly ObjectFile[]): string | unde
       .replace(' -O2 ', ' -O1 ')
       .replace(join(packageRoot, source), join(folder, source))
       .replace(`-I${join(packageRoot, 'cuda')} `, `-I${join(folder, 'cuda')} `)
-    const { status, stderr } = run(compile)
-    if (status !== 0) return stderr.split('\n').find((line) => line.includes('error')) ?? stderr
+    run(compile)
     link = link.replace(` ${object} `, ` ${replaced} `)
   }
   const addon = join(folder, 'build', 'Release', 'captioneer.node')
-  const { status, stderr } = run(link.replace(' -o Release/captioneer.node', ` -o ${addon}`))
-  return status === 0 ? undefined : stderr
+  run(link.replace(' -o Release/captioneer.node', ` -o ${addon}`))
 }
 
-function run(command: string) {
-  return spawnSync(command, { shell: true, cwd: buildFolder, encoding: 'utf8' })
+function run(command: string): void {
+  const { status, stderr } = spawnSync(command, {
+    shell: true,
+    cwd: buildFolder,
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new Error(`${command}\n${stderr}`)
 }
 
 function ninja(...args: string[]): string {

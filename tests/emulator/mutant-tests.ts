@@ -63,11 +63,7 @@ const testsOf: readonly (readonly [RegExp, readonly Tests[]])[] = [
   [/cuda\/attention_cache/, [script('decoding/attend-cache.test.js')]],
   [/cuda\/search/, [script('decoding/search.test.js')]],
   [/cuda\/sample/, [script('decoding/sample.test.js')]],
-  [
-    /cuda\/device\/logits/,
-    [script('decoding/search.test.js'), script('decoding/sample.test.js')],
-  ],
-  [/cuda\/sample/, [script('decoding/sample.test.js')]],
+  [/cuda\/device\/logits/, [script('decoding/search.test.js'), script('decoding/sample.test.js')]],
   [/cuda\/optimizer/, [script('train/optimizer.test.js')]],
   [
     /cuda\/attention\/(forward|backward)/,

@@ -99,7 +99,7 @@ function tryMutant(
   mutant: Mutant,
   { tests, objects = /./ }: Reach,
 ): string | undefined {
-  const result = build.tryWith(mutant, objects, () => {
+  return build.tryWith(mutant, objects, () => {
     for (const configuration of configurations)
       for (const one of tests) {
         const failed = runTests(build.variant, one, configuration)
@@ -107,7 +107,6 @@ function tryMutant(
       }
     return undefined
   })
-  return typeof result === 'object' ? `does not compile: ${result.compiler}` : result
 }
 
 main()

@@ -25,7 +25,11 @@ interface Case {
   readonly dtype: FloatDtype
 }
 
+/** CAPTIONEER_TEST_OPS=linear,convolution: only these. */
+const chosen = process.env.CAPTIONEER_TEST_OPS?.split(',')
+
 for (const name of Object.keys(ops) as OpName[]) {
+  if (chosen && !chosen.includes(name)) continue
   const op = ops[name] as unknown as AnyOp
   for (const dtype of dtypes)
     for (const [i, sample] of samples[name].right.entries()) {
