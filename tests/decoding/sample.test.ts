@@ -6,8 +6,8 @@ import { searchCaptions } from '../../ts/decoding/search.js'
 import { createRandom } from '../../ts/random.js'
 import { memory, scope, type Tensor, tensor, tensorsIn, unscoped, zeros } from '../../ts/tensor.js'
 import { cpu, device } from '../device.js'
-import { logSoftmax } from './plain-search.js'
 import { type PlainSampling, plainChoices } from './plain-sample.js'
+import { logSoftmax } from './plain-search.js'
 import { bos, eos, onDevice, randomModel } from './table-model.js'
 
 // One after another, because some count the tensors alive.
