@@ -28,10 +28,16 @@ namespace {
   KERNEL(fold_batch_norm)                 \
   KERNEL(max_pool)                        \
   KERNEL(max_pool_backward)               \
-  KERNEL(average_pool)                    \
-  KERNEL(average_pool_backward)           \
+  KERNEL(adaptive_average_pool)           \
+  KERNEL(adaptive_average_pool_backward)  \
+  KERNEL(channel_gate)                    \
+  KERNEL(channel_gate_backward)           \
+  KERNEL(image_tokens)                    \
+  KERNEL(image_tokens_backward)           \
   KERNEL(linear)                          \
   KERNEL(linear_backward)                 \
+  KERNEL(pack_linear)                     \
+  KERNEL(packed_linear)                   \
   KERNEL(layer_norm)                      \
   KERNEL(layer_norm_backward)             \
   KERNEL(rms_norm)                        \
@@ -42,10 +48,24 @@ namespace {
   KERNEL(attention)                       \
   KERNEL(attention_backward)              \
   KERNEL(attend_cache)                    \
+  KERNEL(attention_weights)               \
+  KERNEL(rotary)                          \
+  KERNEL(swiglu)                          \
+  KERNEL(swiglu_backward)                 \
+  KERNEL(layer_scale)                     \
+  KERNEL(layer_scale_backward)            \
+  KERNEL(attending_lstm)                  \
+  KERNEL(attending_lstm_backward)         \
+  KERNEL(attending_lstm_pack)             \
+  KERNEL(attending_lstm_step)             \
+  KERNEL(attention_penalty)               \
+  KERNEL(attention_penalty_backward)      \
   KERNEL(linear_cross_entropy)            \
   KERNEL(gradient_norm)                   \
   KERNEL(advance_step)                    \
-  KERNEL(adamw)                           \
+  KERNEL(optimizer_step)                  \
+  KERNEL(average_weights)                 \
+  KERNEL(adjust_logits)                   \
   KERNEL(beam_step)                       \
   KERNEL(sample_step)
 

@@ -62,13 +62,28 @@ void fold_batch_norm(Tensor folded_weight, Tensor folded_bias, Tensor weight, Te
                      Tensor beta, Tensor mean, Tensor var, float epsilon, Stream& stream);
 
 // --- pooling.cpp
-// out [B, P, Q, C] over windows of size x size; padding never wins (max) and is not counted
-// (average).
+// out [B, P, Q, C]: the maximum over windows of size x size; padding never wins.
 void max_pool(Tensor out, Tensor x, int size, int stride, int pad, Stream& stream);
 void max_pool_backward(Tensor dx, Tensor dout, Tensor x, Tensor out, int size, int stride, int pad,
                        Stream& stream);  // ties: the first maximum of the window
-void average_pool(Tensor out, Tensor x, int size, int stride, int pad, Stream& stream);
-void average_pool_backward(Tensor dx, Tensor dout, int size, int stride, int pad, Stream& stream);
+// out [B, P, Q, C]: the average of x [B, H, W, C] over rows floor(p H / P) .. ceil((p + 1) H / P)
+// and columns alike.
+void adaptive_average_pool(Tensor out, Tensor x, Stream& stream);
+void adaptive_average_pool_backward(Tensor dx, Tensor dout, Stream& stream);
+
+// --- channel_gate.cpp
+// out = x sigmoid(gate): x [B, H, W, C], gate [B, C].
+void channel_gate(Tensor out, Tensor x, Tensor gate, Stream& stream);
+// dx(?), dgate(?).
+void channel_gate_backward(Tensor dx, Tensor dgate, Tensor dout, Tensor x, Tensor gate,
+                           Stream& stream);
+
+// --- image_tokens.cpp
+// out [B, 1 + P, C]: first [C] + positions[0], then x [B, P, C] + positions [1 + P, C] from 1 on.
+void image_tokens(Tensor out, Tensor x, Tensor first, Tensor positions, Stream& stream);
+// dx(?), dfirst(?), dpositions(?).
+void image_tokens_backward(Tensor dx, Tensor dfirst, Tensor dpositions, Tensor dout,
+                           Stream& stream);
 
 // --- linear.cpp
 // out [N, O] = activation(x weight^T + bias) + residual; x [N, C], weight [O, C], bias(?) [O],
@@ -79,6 +94,13 @@ void linear(Tensor out, Tensor pre, Tensor x, Tensor weight, Tensor bias, Tensor
 // dx(?), dweight(?), dbias(?). pre(?) as above; for relu and relu6 pre as well.
 void linear_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dout, Tensor x, Tensor weight,
                      Tensor pre, int activation, Stream& stream);
+
+// --- packed_linear.cpp
+// A weight [O, C] in an order of the backend's own, for products with few rows while decoding.
+// packed: O C elements, both sizes rounded up to multiples of 64. CPU only: a GPU needs none.
+void pack_linear(Tensor packed, Tensor weight, Stream& stream);
+// out [N, O] = x weight^T + bias as `linear` does it; packed(?) as of pack_linear.
+void packed_linear(Tensor out, Tensor x, Tensor packed, Tensor weight, Tensor bias, Stream& stream);
 
 // --- norm.cpp
 // Over the last axis. mean(?), rstd(?) [N]: for the backward pass.
@@ -126,16 +148,95 @@ void attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out
 void attend_cache(Tensor out, Tensor key_cache, Tensor value_cache, Tensor qkv, Tensor ancestors,
                   int heads, int position, Stream& stream);
 
+// --- attention_weights.cpp
+// out [Nq, S >= max_keys] float32: where each query of `attention` looks: softmax(q k^T /
+// sqrt(size)), the mean over the heads; 0 beyond a row's keys. Not causal, no dropout.
+void attention_weights(Tensor out, Tensor q, Tensor k, Tensor query_offsets, Tensor key_offsets,
+                       int heads, int rows_per_key, int max_queries, int max_keys, Stream& stream);
+
+// --- rotary.cpp
+// out [N, C] = x with its first `columns` columns, taken as heads of `size` (even), turned by
+// position: for i < size / 2 the pair of columns (2 i, 2 i + 1) of a head by the angle positions[n]
+// theta^(-2 i / size), backwards when `inverse`; further columns are copied. out may be x.
+void rotary(Tensor out, Tensor x, Tensor positions, int size, int columns, float theta,
+            bool inverse, Stream& stream);
+
+// --- swiglu.cpp
+// out [N, F] = silu(gate) value, x [N, 2F] columns gate | value.
+void swiglu(Tensor out, Tensor x, Stream& stream);
+void swiglu_backward(Tensor dx, Tensor dout, Tensor x, Stream& stream);
+
+// --- layer_scale.cpp
+// out [N, C] = x scale + residual(?), scale [C] float32.
+void layer_scale(Tensor out, Tensor x, Tensor scale, Tensor residual, Stream& stream);
+void layer_scale_backward(Tensor dx, Tensor dscale, Tensor dout, Tensor x, Tensor scale,
+                          Stream& stream);  // dx(?), dscale(?)
+
+// --- attending_lstm.cpp
+// An LSTM that looks at image cells before each step (Xu et al. 2015, arXiv:1502.03044,
+// section 3.1, soft attention). Captions are packed: row r is tokens offsets[r] .. offsets[r + 1]
+// of x [N, E], at most `longest` of them, and looks at the S cells of image b = r / rows_per_key:
+// memory [B S, F] and their keys [B S, A]. From h0, c0 [B, D] on, at each token:
+//   query = h decoder_weight^T + decoder_bias, gate = sigmoid(h gate_weight^T + gate_bias)
+//   alpha = softmax over cells of score_weight . relu(keys + query); context = sum alpha memory
+//   i, f, g, o = [x; gate context] input_weight^T + input_bias + h hidden_weight^T + hidden_bias
+//   c = sigmoid(f) c + sigmoid(i) tanh(g); h = sigmoid(o) tanh(c)
+// hidden [N, D], alpha [N, S]. For the backward pass, tokens in an order of the backend's own:
+// query(?) [N, A], context(?) and gate(?) [N, F], gates(?) [N, 4D] after sigmoid and tanh, cells(?)
+// float32 [N, D]. Weights [out, in], score_weight [1, A], input_weight [4D, E + F].
+void attending_lstm(Tensor hidden, Tensor alpha, Tensor query, Tensor context, Tensor gate,
+                    Tensor gates, Tensor cells, Tensor x, Tensor memory, Tensor keys, Tensor h0,
+                    Tensor c0, Tensor decoder_weight, Tensor decoder_bias, Tensor score_weight,
+                    Tensor gate_weight, Tensor gate_bias, Tensor input_weight, Tensor input_bias,
+                    Tensor hidden_weight, Tensor hidden_bias, Tensor offsets, int rows_per_key,
+                    int longest, Stream& stream);
+// The 14 gradients (?); dinput_bias and dhidden_bias are the same numbers.
+void attending_lstm_backward(Tensor dx, Tensor dmemory, Tensor dkeys, Tensor dh0, Tensor dc0,
+                             Tensor ddecoder_weight, Tensor ddecoder_bias, Tensor dscore_weight,
+                             Tensor dgate_weight, Tensor dgate_bias, Tensor dinput_weight,
+                             Tensor dinput_bias, Tensor dhidden_weight, Tensor dhidden_bias,
+                             Tensor dhidden, Tensor dalpha, Tensor hidden, Tensor alpha,
+                             Tensor query, Tensor context, Tensor gate, Tensor gates, Tensor cells,
+                             Tensor x, Tensor memory, Tensor keys, Tensor h0, Tensor c0,
+                             Tensor decoder_weight, Tensor score_weight, Tensor gate_weight,
+                             Tensor input_weight, Tensor hidden_weight, Tensor offsets,
+                             int rows_per_key, int longest, Stream& stream);
+// The weights in an order of the backend's own, for the steps of decoding. packed: one axis, room
+// for [A, D], [F, D], [4D, D], [4D, E] and [4D, F] with all sizes rounded up to multiples of 64.
+void attending_lstm_pack(Tensor packed, Tensor decoder_weight, Tensor gate_weight,
+                         Tensor input_weight, Tensor hidden_weight, Stream& stream);
+// One step of it for R = B rows_per_key rows while decoding: hidden [R, D] after feeding x [R, E]
+// at `position` (0-based). states [2, R, D] and cells float32 [2, R, D]: the rows at position are
+// written to [position % 2], those before it are read from the other half, row r's at
+// ancestors[r, position - 1] (int32 [R, T]; absent: r itself); at position 0 they are h0 and c0.
+void attending_lstm_step(Tensor hidden, Tensor states, Tensor cells, Tensor x, Tensor memory,
+                         Tensor keys, Tensor h0, Tensor c0, Tensor packed, Tensor decoder_bias,
+                         Tensor score_weight, Tensor gate_bias, Tensor input_weight,
+                         Tensor input_bias, Tensor hidden_bias, Tensor ancestors, int rows_per_key,
+                         int position, Stream& stream);
+
+// --- attention_penalty.cpp
+// Doubly stochastic attention (Xu et al. 2015, section 4.2.1): out [1] float32 = scale share mean
+// over captions and cells of (1 - sum over time of alpha)^2; alpha [N, S], captions as offsets
+// int32 [R + 1] say. Tokens with targets[n] = ignore_index do not count, nor do captions of nothing
+// else; share: tokens that count / denominator[0]. sums float32 [R, S] and factor float32 [1] are
+// for the backward pass.
+void attention_penalty(Tensor out, Tensor sums, Tensor factor, Tensor alpha, Tensor offsets,
+                       Tensor targets, Tensor denominator, int ignore_index, float scale,
+                       Stream& stream);
+void attention_penalty_backward(Tensor dalpha, Tensor dout, Tensor sums, Tensor factor,
+                                Tensor offsets, Tensor targets, int ignore_index, Stream& stream);
+
 // --- linear_cross_entropy.cpp
 // logits = x weight^T + bias(?), never stored whole. Over tokens with targets[n] != ignore_index:
-// token_loss(?) [N] = cross-entropy with label smoothing (0 where ignored); loss(?) [1] = sum of it
-// / denominator[0]. rank(?) int32 [N]: how many classes have a larger logit than the target (0:
-// top-1 is right; -1 where ignored). dx(?), dweight(?), dbias(?): gradients of loss, computed in
-// the same pass.
+// token_loss(?) [N] = cross-entropy with label smoothing (0 where ignored), times token_weights(?)
+// [N]; loss(?) [1] = sum of it / denominator[0]. rank(?) int32 [N]: how many classes have a larger
+// logit than the target (0: top-1 is right; -1 where ignored). dx(?), dweight(?), dbias(?):
+// gradients of loss, computed in the same pass.
 void linear_cross_entropy(Tensor loss, Tensor token_loss, Tensor rank, Tensor dx, Tensor dweight,
                           Tensor dbias, Tensor x, Tensor weight, Tensor bias, Tensor targets,
-                          Tensor denominator, int ignore_index, float label_smoothing,
-                          Stream& stream);
+                          Tensor token_weights, Tensor denominator, int ignore_index,
+                          float label_smoothing, Stream& stream);
 
 // --- optimizer.cpp
 void gradient_norm(Tensor norm, Tensor grad,
@@ -143,12 +244,31 @@ void gradient_norm(Tensor norm, Tensor grad,
 // state [4]: learning rate, steps taken, steps skipped, skipped in a row. A finite norm takes a
 // step, another skips.
 void advance_step(Tensor state, Tensor norm, Stream& stream);
-// Decoupled weight decay (Loshchilov and Hutter 2019); grad scaled to norm <= clip_norm (0: never);
-// nothing when norm is not finite. learning_rate_scale multiplies state[0]. All flat [n].
-// half_weight(?): the new weights rounded to bfloat16.
-void adamw(Tensor weight, Tensor half_weight, Tensor m, Tensor v, Tensor grad, Tensor norm,
-           Tensor state, float learning_rate_scale, float beta1, float beta2, float epsilon,
-           float weight_decay, float clip_norm, Stream& stream);
+// One step of `rule`: 0 Adam, 1 AdaBelief, 2 SGD with momentum beta1 (v is absent). Weight decay is
+// decoupled or added to the gradient; `rectify`: RAdam's step size (not for SGD). grad is scaled to
+// norm <= clip_norm (0: never), then each element is clamped to +-clip_value (0: never); nothing
+// when norm is not finite. learning_rate_scale multiplies state[0]. All flat [n]. half_weight(?):
+// the new weights rounded to bfloat16.
+void optimizer_step(Tensor weight, Tensor half_weight, Tensor m, Tensor v, Tensor grad, Tensor norm,
+                    Tensor state, int rule, bool decoupled, bool rectify, float learning_rate_scale,
+                    float beta1, float beta2, float epsilon, float weight_decay, float clip_norm,
+                    float clip_value, Stream& stream);
+// average += (1 - d) (weight - average), d = min(decay, (1 + steps) / (10 + steps)) of the steps
+// taken; nothing when the last step was skipped.
+void average_weights(Tensor average, Tensor weight, Tensor state, float decay, Stream& stream);
+
+// --- adjust_logits.cpp
+// Rules on logits [R, V], in place, before a step chooses what follows the first `position` words
+// of sequences int32 [R, T], seen in windows of the last of them. A word seen in the repetition
+// window: its logit is divided by repetition_penalty where it is positive, multiplied where not
+// (Keskar et al. 2019, arXiv:1909.05858, section 4.1). Then one seen count > 1 times in the
+// frequency window: minus frequency_penalty (1 - 1 / count). A word that would complete an n-gram
+// which is already there, n = no_repeat > 0: -infinity. forced(?) int32 [B, P], R a multiple of B:
+// where forced[b, position] is a token (-1: free) all but this one become -infinity instead.
+// The same logits give the same bits on every backend.
+void adjust_logits(Tensor logits, Tensor sequences, Tensor forced, int position,
+                   float repetition_penalty, int repetition_window, float frequency_penalty,
+                   int frequency_window, int no_repeat, Stream& stream);
 
 // --- search.cpp
 // One step of beam search over B images with K live beams each; R = B K rows, T the most tokens.
@@ -174,14 +294,18 @@ void beam_step(Tensor scores, Tensor tokens, Tensor sequences, Tensor ancestors,
 // One step of sampling for R rows, T the most tokens. logits float32 [R, V] of the tokens just fed
 // at `position` (0-based). What may come: all but forbidden(?) ids, and the end token only after
 // min_tokens words; of these the top_k most probable (0: all); of these the fewest most probable
-// whose probability reaches top_p (1: all). Equal logits: the lower id first. One of them is drawn
-// by softmax(logits / temperature), temperature > 0, with the random numbers of the row's key,
-// seeds int32 [R, 2] (low, high), and the position; no other row matters. In and out: tokens int32
-// [R] next to feed; sequences int32 [R, T]; lengths int32 [R] without the end token; scores [R]
-// summed log-probability under softmax(logits) over all tokens; done int32 [R]: 1 once the row has
-// ended, from then on it feeds the end token and is left alone. A row ends with score -infinity
-// where no token may come, or where a logit is NaN or +infinity. The same logits give the same
-// tokens on every backend.
+// whose probability reaches top_p (1: all); of these the fewest most typical whose probability
+// reaches typical_p (1: all); of these the most_typical most typical (0: all). A token is the more
+// typical the nearer its -log probability is to the entropy, both among what top_p left (Meister et
+// al. 2022, arXiv:2202.00666). Equal ones: the lower id first. One of them is drawn by
+// softmax(logits / temperature), temperature > 0, with the random numbers of the row's key, seeds
+// int32 [R, 2] (low, high), and the position; no other row matters. In and out: tokens int32 [R]
+// next to feed; sequences int32 [R, T]; lengths int32 [R] without the end token; scores [R] summed
+// log-probability under softmax(logits) over all tokens; done int32 [R]: 1 once the row has ended,
+// from then on it feeds the end token and is left alone. A row ends with score -infinity where no
+// token may come, or where a logit is NaN or +infinity. The same logits give the same tokens on
+// every backend.
 void sample_step(Tensor tokens, Tensor sequences, Tensor scores, Tensor lengths, Tensor done,
                  Tensor logits, Tensor seeds, Tensor forbidden, int position, int end_token,
-                 int min_tokens, float temperature, int top_k, float top_p, Stream& stream);
+                 int min_tokens, float temperature, int top_k, float top_p, float typical_p,
+                 int most_typical, Stream& stream);

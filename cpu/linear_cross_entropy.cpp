@@ -25,10 +25,9 @@ struct RowLoss {
 };
 
 // Cross-entropy of one row against (1 - smoothing) at the target plus smoothing / n everywhere.
-// bias may be null. Afterwards `logits` holds gradient_scale times the gradient when that is not
-// zero.
+// bias may be null. With `gradients` `logits` holds gradient_scale times the gradient afterwards.
 SIMD RowLoss row_loss(float* logits, const float* bias, int64_t n, int target, float smoothing,
-                      float gradient_scale) {
+                      bool gradients, float gradient_scale) {
   if (bias)
     for (int64_t i = 0; i < n; i++) logits[i] += bias[i];
   float largest = logits[0];
@@ -47,7 +46,7 @@ SIMD RowLoss row_loss(float* logits, const float* bias, int64_t n, int target, f
     logits[i] = vexp(logits[i] - largest);
     sum += logits[i];
   }
-  if (gradient_scale != 0.0f) {
+  if (gradients) {
     const float scale = gradient_scale / sum;
     const float everywhere = gradient_scale * smoothing / static_cast<float>(n);
     for (int64_t i = 0; i < n; i++) logits[i] = logits[i] * scale - everywhere;
@@ -83,8 +82,8 @@ void add_columns(float* sums, const float* x, int64_t rows, int64_t n) {
 
 void linear_cross_entropy(Tensor loss, Tensor token_loss, Tensor rank, Tensor dx, Tensor dweight,
                           Tensor dbias, Tensor x, Tensor weight, Tensor bias, Tensor targets,
-                          Tensor denominator, int ignore_index, float label_smoothing,
-                          Stream& stream) {
+                          Tensor token_weights, Tensor denominator, int ignore_index,
+                          float label_smoothing, Stream& stream) {
   const int64_t rows = targets.size();
   const int64_t c = x.columns();
   const int64_t n = weight.shape[0];
@@ -111,7 +110,10 @@ void linear_cross_entropy(Tensor loss, Tensor token_loss, Tensor rank, Tensor dx
       if (target == ignore_index) {
         std::fill_n(row, n, 0.0f);
       } else {
-        result = row_loss(row, bias.f32(), n, target, label_smoothing, gradient_scale);
+        const float weight = token_weights ? token_weights.f32()[first + i] : 1.0f;
+        result = row_loss(row, bias.f32(), n, target, label_smoothing, gradients,
+                          gradient_scale * weight);
+        result.loss *= weight;
       }
       losses[first + i] = result.loss;
       if (rank) rank.i32()[first + i] = result.rank;

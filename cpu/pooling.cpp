@@ -1,5 +1,5 @@
-// Maximum and average over square windows, and their gradients. Channels are contiguous and
-// vectorised. Bound by memory.
+// Maximum over square windows, average over bins that share a map out evenly, and their gradients.
+// Channels are contiguous and vectorised. Bound by memory.
 #include <algorithm>
 #include <limits>
 
@@ -16,30 +16,46 @@ namespace {
 constexpr int kPiece = 64;
 
 struct Sizes {
-  int B, H, W, C, P, Q, size, stride, pad;
+  int B, H, W, C, P, Q;
 
-  Sizes(const Tensor& x, const Tensor& out, int size, int stride, int pad)
+  Sizes(const Tensor& x, const Tensor& out)
       : B(x.shape[0]),
         H(x.shape[1]),
         W(x.shape[2]),
         C(x.shape[3]),
         P(out.shape[1]),
-        Q(out.shape[2]),
-        size(size),
-        stride(stride),
-        pad(pad) {}
+        Q(out.shape[2]) {}
+  int64_t image() const { return static_cast<int64_t>(H) * W * C; }
+  int64_t out_image() const { return static_cast<int64_t>(P) * Q * C; }
 };
 
-// The part of a window that lies inside the image.
+// The pixels that one output is made of.
 struct Window {
   int top, bottom, left, right;
 
-  Window(const Sizes& s, int p, int q)
-      : top(std::max(0, p * s.stride - s.pad)),
-        bottom(std::min(s.H, p * s.stride - s.pad + s.size)),
-        left(std::max(0, q * s.stride - s.pad)),
-        right(std::min(s.W, q * s.stride - s.pad + s.size)) {}
   int count() const { return (bottom - top) * (right - left); }
+};
+
+// Windows of size x size, cut at the edges of the image.
+struct Squares {
+  Sizes s;
+  int size, stride, pad;
+
+  Window operator()(int p, int q) const {
+    const int top = p * stride - pad, left = q * stride - pad;
+    return {std::max(0, top), std::min(s.H, top + size), std::max(0, left),
+            std::min(s.W, left + size)};
+  }
+};
+
+// Rows floor(p H / P) .. ceil((p + 1) H / P), columns alike.
+struct Bins {
+  Sizes s;
+
+  Window operator()(int p, int q) const {
+    return {p * s.H / s.P, ((p + 1) * s.H + s.P - 1) / s.P, q * s.W / s.Q,
+            ((q + 1) * s.W + s.Q - 1) / s.Q};
+  }
 };
 
 // Calls body(h, w) for every place of the window, row by row.
@@ -50,12 +66,13 @@ SIMD_INLINE void each_place(const Window& window, Body body) {
 }
 
 // NaN wins, so that it is seen further on.
-SIMD void max_row(float* out, const float* x, const Sizes& s, int p) {
+SIMD void max_row(float* out, const float* x, const Squares& squares, int p) {
+  const Sizes& s = squares.s;
   for (int q = 0; q < s.Q; q++) {
     float* __restrict best = out + static_cast<int64_t>(q) * s.C;
     std::fill_n(best, s.C, -std::numeric_limits<float>::infinity());
     each_place(
-        Window(s, p, q), [&](int h, int w) __attribute__((always_inline)) {
+        squares(p, q), [&](int h, int w) __attribute__((always_inline)) {
           const float* from = x + (static_cast<int64_t>(h) * s.W + w) * s.C;
           for (int c = 0; c < s.C; c++)
             best[c] = (from[c] > best[c]) | (from[c] != from[c]) ? from[c] : best[c];
@@ -63,11 +80,12 @@ SIMD void max_row(float* out, const float* x, const Sizes& s, int p) {
   }
 }
 
-SIMD void average_row(float* out, const float* x, const Sizes& s, int p) {
+SIMD void average_row(float* out, const float* x, const Bins& bins, int p) {
+  const Sizes& s = bins.s;
   for (int q = 0; q < s.Q; q++) {
     float* __restrict sum = out + static_cast<int64_t>(q) * s.C;
     std::fill_n(sum, s.C, 0.0f);
-    const Window window(s, p, q);
+    const Window window = bins(p, q);
     each_place(
         window, [&](int h, int w) __attribute__((always_inline)) {
           const float* from = x + (static_cast<int64_t>(h) * s.W + w) * s.C;
@@ -80,7 +98,8 @@ SIMD void average_row(float* out, const float* x, const Sizes& s, int p) {
 
 // Channels first .. first + count of one image.
 SIMD void max_backward_piece(float* dx, const float* dout, const float* x, const float* out,
-                             const Sizes& s, int first, int count) {
+                             const Squares& squares, int first, int count) {
+  const Sizes& s = squares.s;
   for (int64_t i = first; i < static_cast<int64_t>(s.H) * s.W * s.C; i += s.C)
     std::fill_n(dx + i, count, 0.0f);
   for (int p = 0; p < s.P; p++)
@@ -90,7 +109,7 @@ SIMD void max_backward_piece(float* dx, const float* dout, const float* x, const
       float left[kPiece];
       std::copy_n(dout + at, count, left);
       each_place(
-          Window(s, p, q), [&](int h, int w) __attribute__((always_inline)) {
+          squares(p, q), [&](int h, int w) __attribute__((always_inline)) {
             const int64_t from = (static_cast<int64_t>(h) * s.W + w) * s.C + first;
 #pragma GCC ivdep
             for (int c = 0; c < count; c++) {
@@ -102,14 +121,15 @@ SIMD void max_backward_piece(float* dx, const float* dout, const float* x, const
     }
 }
 
-SIMD void average_backward_piece(float* dx, const float* dout, const Sizes& s, int first,
+SIMD void average_backward_piece(float* dx, const float* dout, const Bins& bins, int first,
                                  int count) {
+  const Sizes& s = bins.s;
   for (int64_t i = first; i < static_cast<int64_t>(s.H) * s.W * s.C; i += s.C)
     std::fill_n(dx + i, count, 0.0f);
   for (int p = 0; p < s.P; p++)
     for (int q = 0; q < s.Q; q++) {
       const float* from = dout + (static_cast<int64_t>(p) * s.Q + q) * s.C + first;
-      const Window window(s, p, q);
+      const Window window = bins(p, q);
       const float share = 1.0f / static_cast<float>(window.count());
       each_place(
           window, [&](int h, int w) __attribute__((always_inline)) {
@@ -140,40 +160,40 @@ void each_piece(const Sizes& s, Body body) {
 // ---------------------------------------------------------------------------------------------
 
 void max_pool(Tensor out, Tensor x, int size, int stride, int pad, Stream&) {
-  const Sizes s(x, out, size, stride, pad);
-  const int64_t image = static_cast<int64_t>(s.H) * s.W * s.C,
-                row = static_cast<int64_t>(s.Q) * s.C;
+  const Sizes s(x, out);
+  const Squares squares{s, size, stride, pad};
+  const int64_t row = static_cast<int64_t>(s.Q) * s.C;
   each_row(s, [&](int b, int p) {
-    max_row(out.f32() + (static_cast<int64_t>(b) * s.P + p) * row, x.f32() + b * image, s, p);
+    max_row(out.f32() + (static_cast<int64_t>(b) * s.P + p) * row, x.f32() + b * s.image(), squares,
+            p);
   });
 }
 
 void max_pool_backward(Tensor dx, Tensor dout, Tensor x, Tensor out, int size, int stride, int pad,
                        Stream&) {
-  const Sizes s(x, out, size, stride, pad);
-  const int64_t image = static_cast<int64_t>(s.H) * s.W * s.C;
-  const int64_t out_image = static_cast<int64_t>(s.P) * s.Q * s.C;
+  const Sizes s(x, out);
+  const Squares squares{s, size, stride, pad};
   each_piece(s, [&](int b, int first, int count) {
-    max_backward_piece(dx.f32() + b * image, dout.f32() + b * out_image, x.f32() + b * image,
-                       out.f32() + b * out_image, s, first, count);
+    max_backward_piece(dx.f32() + b * s.image(), dout.f32() + b * s.out_image(),
+                       x.f32() + b * s.image(), out.f32() + b * s.out_image(), squares, first,
+                       count);
   });
 }
 
-void average_pool(Tensor out, Tensor x, int size, int stride, int pad, Stream&) {
-  const Sizes s(x, out, size, stride, pad);
-  const int64_t image = static_cast<int64_t>(s.H) * s.W * s.C,
-                row = static_cast<int64_t>(s.Q) * s.C;
+void adaptive_average_pool(Tensor out, Tensor x, Stream&) {
+  const Sizes s(x, out);
+  const int64_t row = static_cast<int64_t>(s.Q) * s.C;
   each_row(s, [&](int b, int p) {
-    average_row(out.f32() + (static_cast<int64_t>(b) * s.P + p) * row, x.f32() + b * image, s, p);
+    average_row(out.f32() + (static_cast<int64_t>(b) * s.P + p) * row, x.f32() + b * s.image(),
+                Bins{s}, p);
   });
 }
 
-void average_pool_backward(Tensor dx, Tensor dout, int size, int stride, int pad, Stream&) {
-  const Sizes s(dx, dout, size, stride, pad);
-  const int64_t image = static_cast<int64_t>(s.H) * s.W * s.C;
-  const int64_t out_image = static_cast<int64_t>(s.P) * s.Q * s.C;
+void adaptive_average_pool_backward(Tensor dx, Tensor dout, Stream&) {
+  const Sizes s(dx, dout);
   each_piece(s, [&](int b, int first, int count) {
-    average_backward_piece(dx.f32() + b * image, dout.f32() + b * out_image, s, first, count);
+    average_backward_piece(dx.f32() + b * s.image(), dout.f32() + b * s.out_image(), Bins{s}, first,
+                           count);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 #include <limits>
 
@@ -22,14 +23,18 @@ namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
-// weights[i] = 2^((logits[i] - maximum) factor) in units of 2^-30; 0 from 2^-31 on. The same
-// operations as in cuda/sample.cu: the exponent is cut to 24 fractional bits, then come fused
+// A token's weight is 2^-exponent. Exponents have 24 fractional bits and go up to 31.
+SIMD_INLINE int32_t exponent_of(float logit, float maximum, float factor) {
+  const float exponent = (maximum - logit) * factor;
+  const float bounded = exponent < 31.0f ? exponent : 31.0f;
+  return static_cast<int32_t>(bounded * 0x1p24f);
+}
+
+// Weights in units of 2^-30; 0 from 2^-31 on. The same operations as in cuda/sample.cu: fused
 // multiply-adds (our own minimax fit, relative error 9e-8) and an exact conversion.
 SIMD void weigh(uint32_t* weights, const float* logits, int count, float maximum, float factor) {
   for (int i = 0; i < count; i++) {
-    const float exponent = (maximum - logits[i]) * factor;
-    const float bounded = exponent < 31.0f ? exponent : 31.0f;
-    const auto fixed = static_cast<int32_t>(bounded * 0x1p24f);
+    const int32_t fixed = exponent_of(logits[i], maximum, factor);
     const float r = static_cast<float>(fixed & 0xffffff) * 0x1p-24f;
     float y = std::fma(r, -0.0009449037f, 0.009205799f);
     y = std::fma(r, y, -0.05529736f);
@@ -40,11 +45,14 @@ SIMD void weigh(uint32_t* weights, const float* logits, int count, float maximum
   }
 }
 
+uint64_t key_of(uint32_t order, int token) {
+  return uint64_t{order} << 32 | ~static_cast<uint32_t>(token);
+}
 // Orders by logit, larger ones first, then by token, smaller ones first.
 uint64_t key_of(float logit, int token) {
   const auto bits = std::bit_cast<uint32_t>(logit + 0.0f);  // -0 is 0
   const uint32_t ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-  return uint64_t{ordered} << 32 | ~static_cast<uint32_t>(token);
+  return key_of(ordered, token);
 }
 int token_of(uint64_t key) { return static_cast<int>(~static_cast<uint32_t>(key)); }
 
@@ -94,11 +102,37 @@ struct Workspace {
 
 struct Truncation {
   int top_k;
-  float top_p;
+  float top_p, typical_p;
+  int most_typical;
+
+  bool any() const { return top_k > 0 || top_p < 1 || typical(); }
+  bool typical() const { return typical_p < 1 || most_typical > 0; }
 };
 
-// Gives the weight 0 to what is not among the most probable.
-void truncate(const Workspace& work, int vocabulary, Truncation limits) {
+// The mean exponent of `count` tokens by weight: their entropy less the log of the weights' sum.
+// Products are cut to units of 2^-32, and all is as in cuda/sample.cu.
+int32_t mean_exponent(const Workspace& work, int64_t count, float maximum, float factor) {
+  uint64_t total = 0;
+  uint64_t sum = 0;
+  for (int64_t i = 0; i < count; i++) {
+    const int token = token_of(work.keys[i]);
+    const uint64_t weight = work.weights[token];
+    total += weight;
+    sum += weight * exponent_of(work.logits[token], maximum, factor) >> 22;
+  }
+  uint64_t mean = sum / total;
+  uint64_t rest = sum % total;
+  for (int half = 0; half < 2; half++) {
+    rest <<= 11;
+    mean = mean << 11 | rest / total;
+    rest %= total;
+  }
+  return static_cast<int32_t>(mean);
+}
+
+// Gives the weight 0 to what is not among the most probable and the most typical.
+void truncate(const Workspace& work, int vocabulary, const Truncation& limits, float maximum,
+              float factor) {
   int64_t count = 0;
   for (int i = 0; i < vocabulary; i++)
     if (work.weights[i] > 0) work.keys[count++] = key_of(work.logits[i], i);
@@ -106,14 +140,27 @@ void truncate(const Workspace& work, int vocabulary, Truncation limits) {
     for (int64_t i = kept; i < count; i++) work.weights[token_of(work.keys[i])] = 0;
     count = kept;
   };
-  if (limits.top_k > 0 && limits.top_k < count) {
-    std::nth_element(work.keys, work.keys + limits.top_k, work.keys + count, std::greater());
-    keep(limits.top_k);
-  }
-  if (limits.top_p < 1) {
-    const uint64_t target = part_of(sum_of(work.weights, vocabulary), limits.top_p);
+  const auto keep_number = [&](int number) {
+    if (number <= 0 || number >= count) return;
+    std::nth_element(work.keys, work.keys + number, work.keys + count, std::greater());
+    keep(number);
+  };
+  const auto keep_share = [&](float share) {
+    if (share >= 1) return;
+    const uint64_t target = part_of(sum_of(work.weights, vocabulary), share);
     keep(count_reaching(target, work.keys, count, work.weights));
+  };
+  keep_number(limits.top_k);
+  keep_share(limits.top_p);
+  if (!limits.typical()) return;
+  const int32_t mean = mean_exponent(work, count, maximum, factor);
+  for (int64_t i = 0; i < count; i++) {
+    const int token = token_of(work.keys[i]);
+    const int32_t apart = exponent_of(work.logits[token], maximum, factor) - mean;
+    work.keys[i] = key_of(~static_cast<uint32_t>(std::abs(apart)), token);
   }
+  keep_share(limits.typical_p);
+  keep_number(limits.most_typical);
 }
 
 // The token at which the sum of the weights so far, by token, passes a random part of all.
@@ -144,11 +191,13 @@ float largest(const float* logits, int vocabulary, float* maxima) {
 
 void sample_step(Tensor tokens, Tensor sequences, Tensor scores, Tensor lengths, Tensor done,
                  Tensor logits, Tensor seeds, Tensor forbidden, int position, int end_token,
-                 int min_tokens, float temperature, int top_k, float top_p, Stream& stream) {
+                 int min_tokens, float temperature, int top_k, float top_p, float typical_p,
+                 int most_typical, Stream& stream) {
   const int rows = logits.shape[0];
   const int vocabulary = logits.shape[1];
   const int length = sequences.shape[1];
   const auto factor = static_cast<float>(1.4426950408889634 / static_cast<double>(temperature));
+  const Truncation limits{top_k, top_p, typical_p, most_typical};
   const int threads = std::max(1, std::min(omp_get_max_threads(), rows));
   const size_t all = static_cast<size_t>(vocabulary) * threads;
   auto* keys = static_cast<uint64_t*>(
@@ -179,7 +228,7 @@ void sample_step(Tensor tokens, Tensor sequences, Tensor scores, Tensor lengths,
       float log_probability = kNever;
       if (std::isfinite(maximum) && std::isfinite(log_sum) && allowed > kNever) {
         weigh(work.weights, work.logits, vocabulary, allowed, factor);
-        if (top_k > 0 || top_p < 1) truncate(work, vocabulary, {top_k, top_p});
+        if (limits.any()) truncate(work, vocabulary, limits, allowed, factor);
         token = draw(work.weights, vocabulary, random_bits(seeds.i32() + 2 * row, position));
         log_probability = from[token] - maximum - log_sum;
       }

@@ -20,7 +20,8 @@ constexpr int kSumThreads = 512;
 
 struct LossOptions {
   const int* targets;
-  const float* denominator;  // null without gradients
+  const float* token_weights;  // null: all 1
+  const float* denominator;    // null without gradients
   int ignore_index;
   float label_smoothing;
 };
@@ -52,9 +53,9 @@ DEVICE void each_group(T* row, int columns, Body body) {
 }
 
 // Cross-entropy of each row of logits [rows, columns] against (1 - smoothing) at the target plus
-// smoothing / columns everywhere. With a denominator the logits become the gradient of the sum of
-// the losses divided by it. losses and ranks are of these rows; ranks may be null. A target that is
-// no class gives NaN, so that the mistake is seen further on.
+// smoothing / columns everywhere, times the token's weight. With a denominator the logits become
+// the gradient of the sum of the losses divided by it. losses and ranks are of these rows; ranks
+// may be null. A target that is no class gives NaN, so that the mistake is seen further on.
 template <class T, int threads>
 __global__ void __launch_bounds__(threads)
     loss_kernel(float* losses, int* ranks, T* logits, int64_t row_stride, int columns,
@@ -98,8 +99,9 @@ __global__ void __launch_bounds__(threads)
     sum = block_sum<threads>(sum);
     const float smoothing = with.label_smoothing;
     const float share = 1.0f / static_cast<float>(columns);
+    const float weight = with.token_weights ? with.token_weights[blockIdx.x] : 1.0f;
     if (with.denominator) {
-      const float gradient_scale = at_target == at_target ? 1.0f / with.denominator[0] : NAN;
+      const float gradient_scale = at_target == at_target ? weight / with.denominator[0] : NAN;
       const float scale = gradient_scale / sum;
       const float everywhere = gradient_scale * smoothing * share;
       const float there = gradient_scale * (1.0f - smoothing);
@@ -110,8 +112,8 @@ __global__ void __launch_bounds__(threads)
       });
     }
     if (threadIdx.x == 0) {
-      losses[blockIdx.x] =
-          largest + logf(sum) - (1.0f - smoothing) * at_target - smoothing * share * total;
+      losses[blockIdx.x] = weight * (largest + logf(sum) - (1.0f - smoothing) * at_target -
+                                     smoothing * share * total);
       if (ranks) ranks[blockIdx.x] = static_cast<int>(larger);
     }
   }
@@ -153,8 +155,8 @@ void launch_loss(float* losses, int* ranks, void* logits, Dtype dtype, int64_t r
 
 void linear_cross_entropy(Tensor loss, Tensor token_loss, Tensor rank, Tensor dx, Tensor dweight,
                           Tensor dbias, Tensor x, Tensor weight, Tensor bias, Tensor targets,
-                          Tensor denominator, int ignore_index, float label_smoothing,
-                          Stream& stream) {
+                          Tensor token_weights, Tensor denominator, int ignore_index,
+                          float label_smoothing, Stream& stream) {
   const int64_t rows = targets.size();
   const int channels = x.columns();
   const int columns = weight.shape[0];
@@ -174,7 +176,7 @@ void linear_cross_entropy(Tensor loss, Tensor token_loss, Tensor rank, Tensor dx
   if (dbias && chunks > 1) dbias_sums = static_cast<float*>(scratch(chunks * columns * 4));
 
   const bool gradients = dx || dweight || dbias;
-  LossOptions with{nullptr, gradients ? data<float>(denominator) : nullptr, ignore_index,
+  LossOptions with{nullptr, nullptr, gradients ? data<float>(denominator) : nullptr, ignore_index,
                    label_smoothing};
   for (int64_t i = 0; i < chunks; i++) {
     const int64_t first = i * chunk;
@@ -183,6 +185,7 @@ void linear_cross_entropy(Tensor loss, Tensor token_loss, Tensor rank, Tensor dx
     gemm(logits, dtype, row_stride, count, columns, channels, dtype, {x_rows, channels, true},
          {weight.data, channels, true}, {.bias = data<float>(bias)}, stream);
     with.targets = data<int>(targets) + first;
+    if (token_weights) with.token_weights = data<float>(token_weights) + first;
     launch_loss(losses + first, rank ? data<int>(rank) + first : nullptr, logits, dtype, row_stride,
                 count, columns, with, stream);
     if (dx)

@@ -1,5 +1,6 @@
-// Maximum and average over square windows, and their gradients. Bound by memory bandwidth: windows
-// overlap in the cache. Gradients are gathered, each input pixel from the windows that cover it.
+// Maximum over square windows, average over bins that share a map out evenly, and their gradients.
+// Bound by memory bandwidth: each map is read and each result written once, what windows share
+// comes from the cache. Gradients are gathered, each input pixel from the windows that cover it.
 #include "device/vector.cuh"
 #include "runtime/dispatch.h"
 #include "runtime/launch.h"
@@ -13,18 +14,21 @@ constexpr int kThreads = 128;
 constexpr int kGroups = 8;  // of neighbouring channels in a block of average_map_kernel
 
 struct Sizes {
-  int B, H, W, C, P, Q, size, stride, pad;
+  int B, H, W, C, P, Q;
+  int size = 0, stride = 0, pad = 0;  // of the windows of max_pool
 
-  Sizes(const Tensor& x, const Tensor& out, int size, int stride, int pad)
+  Sizes(const Tensor& x, const Tensor& out)
       : B(x.shape[0]),
         H(x.shape[1]),
         W(x.shape[2]),
         C(x.shape[3]),
         P(out.shape[1]),
-        Q(out.shape[2]),
-        size(size),
-        stride(stride),
-        pad(pad) {}
+        Q(out.shape[2]) {}
+  Sizes(const Tensor& x, const Tensor& out, int size, int stride, int pad) : Sizes(x, out) {
+    this->size = size;
+    this->stride = stride;
+    this->pad = pad;
+  }
 };
 
 // First to last - 1 of the places along one axis, cut at the map's edge.
@@ -44,6 +48,12 @@ DEVICE Range windows_of_pixel(const Sizes& s, int h, int count) {
   const int reach = h + s.pad;
   const int first = reach < s.size ? 0 : (reach - s.size) / s.stride + 1;
   return {first, min(count, reach / s.stride + 1)};
+}
+
+// What bin p of `bins` covers of `length` pixels; with the two exchanged, the bins that cover pixel
+// p.
+DEVICE Range bin(int p, int bins, int length) {
+  return {p * length / bins, ceil_div((p + 1) * length, bins)};
 }
 
 // Which pixel of a map, and which N channels of it, a thread makes. Blocks in x take rows of all
@@ -134,11 +144,11 @@ __global__ void __launch_bounds__(kThreads, 8)
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 6) average_pool_kernel(T* out, const T* x, Sizes s) {
+__global__ void __launch_bounds__(kThreads, 6) average_bins_kernel(T* out, const T* x, Sizes s) {
   const Task<N> at(s.P, s.Q, s.C);
   if (!at.inside) return;
-  const Range rows = pixels_of_window(s, at.row, s.H);
-  const Range columns = pixels_of_window(s, at.column, s.W);
+  const Range rows = bin(at.row, s.P, s.H);
+  const Range columns = bin(at.column, s.Q, s.W);
   float sum[N] = {};
   for (int h = rows.first; h < rows.last; h++) {
     for (int w = columns.first; w < columns.last; w++) {
@@ -194,16 +204,16 @@ __global__ void __launch_bounds__(kThreads) average_map_kernel(T* out, const T* 
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
-    average_pool_backward_kernel(T* dx, const T* dout, Sizes s) {
+    average_bins_backward_kernel(T* dx, const T* dout, Sizes s) {
   const Task<N> at(s.H, s.W, s.C);
   if (!at.inside) return;
-  const Range above = windows_of_pixel(s, at.row, s.P);
-  const Range beside = windows_of_pixel(s, at.column, s.Q);
+  const Range above = bin(at.row, s.H, s.P);
+  const Range beside = bin(at.column, s.W, s.Q);
   float sum[N] = {};
   for (int p = above.first; p < above.last; p++) {
 #pragma unroll 1
     for (int q = beside.first; q < beside.last; q++) {
-      const int count = pixels_of_window(s, p, s.H).count() * pixels_of_window(s, q, s.W).count();
+      const int count = bin(p, s.P, s.H).count() * bin(q, s.Q, s.W).count();
       const float share = 1.0f / static_cast<float>(count);
       float grad[N];
       load(grad, dout + offset(at.b, p, q, at.channel, s.P, s.Q, s.C));
@@ -257,29 +267,28 @@ void max_pool_backward(Tensor dx, Tensor dout, Tensor x, Tensor out, int size, i
       x, dx, dout, out);
 }
 
-void average_pool(Tensor out, Tensor x, int size, int stride, int pad, Stream& stream) {
-  const Sizes s(x, out, size, stride, pad);
-  const bool whole = s.P == 1 && s.Q == 1 && pad == 0 && size >= s.H && size >= s.W;
+void adaptive_average_pool(Tensor out, Tensor x, Stream& stream) {
+  const Sizes s(x, out);
   with_access(
       [&]<class T>(T, auto n) {
-        if (whole) {
+        if (s.P == 1 && s.Q == 1) {
           const dim3 grid(static_cast<unsigned>(s.B),
                           static_cast<unsigned>(ceil_div(s.C, kGroups * n())));
           launch(average_map_kernel<T, n()>, grid, kThreads, 0, stream, data<T>(out), data<T>(x),
                  s);
         } else {
-          launch(average_pool_kernel<T, n()>, blocks_for(out, n()), kThreads, 0, stream,
+          launch(average_bins_kernel<T, n()>, blocks_for(out, n()), kThreads, 0, stream,
                  data<T>(out), data<T>(x), s);
         }
       },
       x, out);
 }
 
-void average_pool_backward(Tensor dx, Tensor dout, int size, int stride, int pad, Stream& stream) {
-  const Sizes s(dx, dout, size, stride, pad);
+void adaptive_average_pool_backward(Tensor dx, Tensor dout, Stream& stream) {
+  const Sizes s(dx, dout);
   with_access(
       [&]<class T>(T, auto n) {
-        launch(average_pool_backward_kernel<T, n()>, blocks_for(dx, n()), kThreads, 0, stream,
+        launch(average_bins_backward_kernel<T, n()>, blocks_for(dx, n()), kThreads, 0, stream,
                data<T>(dx), data<T>(dout), s);
       },
       dx, dout);

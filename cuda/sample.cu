@@ -3,6 +3,7 @@
 // the same tokens are drawn. What top-k and top-p keep is found by radix selection on the logits'
 // bits, without sorting. Bound by reading the logits: three times, and three to six times more for
 // each truncation.
+#include <algorithm>
 #include <cmath>
 
 #include "device/logits.cuh"
@@ -20,12 +21,14 @@ constexpr int kDigits = 3;  // of a logit's 32 bits
 constexpr int kDigitBits = 11;
 constexpr int kBins = 1 << kDigitBits;
 
-// 2^-exponent in units of 2^-30; 0 from 31 on. The same operations as in cpu/sample.cpp: the
-// exponent is cut to 24 fractional bits, then come fused multiply-adds (our own minimax fit,
-// relative error 9e-8) and an exact conversion.
-DEVICE uint32_t power(float exponent) {
+// Of 2, with 24 fractional bits, up to 31. The same operations as in cpu/sample.cpp.
+DEVICE int bounded_exponent(float exponent) {
   const float bounded = exponent < 31.0f ? exponent : 31.0f;
-  const auto fixed = static_cast<int>(bounded * 0x1p24f);
+  return static_cast<int>(bounded * 0x1p24f);
+}
+// 2^-exponent in units of 2^-30; 0 from 31 on. The same operations as in cpu/sample.cpp: fused
+// multiply-adds (our own minimax fit, relative error 9e-8) and an exact conversion.
+DEVICE uint32_t power(int fixed) {
   const float r = static_cast<float>(fixed & 0xffffff) * 0x1p-24f;
   float y = __fmaf_rn(r, -0.0009449037f, 0.009205799f);
   y = __fmaf_rn(r, y, -0.05529736f);
@@ -51,7 +54,9 @@ struct Row {
   int begin;
   Rules rules;
   float maximum, factor;
-  uint64_t least;  // the key of the last token that is kept
+  uint64_t least;          // the key of the least probable token that is kept
+  uint64_t least_typical;  // that of the least typical one; kNothing: all are
+  int mean;                // the exponents' by weight, once needed
 
   // Calls body(token, logit) for the lane's tokens, and with -infinity for some beyond.
   template <class Body>
@@ -64,12 +69,21 @@ struct Row {
     }
   }
   // What is not kept may be above the maximum.
-  DEVICE uint32_t weight(float logit) const { return power(fmaxf(maximum - logit, 0.0f) * factor); }
+  DEVICE int exponent(float logit) const {
+    return bounded_exponent(fmaxf(maximum - logit, 0.0f) * factor);
+  }
+  DEVICE uint32_t weight(float logit) const { return power(exponent(logit)); }
+  DEVICE uint32_t typicality(float logit) const {
+    return ~static_cast<uint32_t>(abs(exponent(logit) - mean));
+  }
   // amount(logit), which is 0 for -infinity, or 0 for a token that is not kept.
   template <class Amount>
   DEVICE uint32_t kept(int token, float logit, Amount amount) const {
     const uint32_t x = amount(logit);
-    return x > 0 && key_of(logit, token) >= least && rules.allow(token) ? x : 0;
+    if (x == 0 || key_of(logit, token) < least) return 0;
+    if (least_typical != kNothing && ordered_key(typicality(logit), token) < least_typical)
+      return 0;
+    return rules.allow(token) ? x : 0;
   }
 };
 
@@ -130,13 +144,32 @@ DEVICE int locate(Workspace<threads>& work, const Row<wide>& row, uint64_t targe
   return work.token;
 }
 
-// Adds to a histogram of zeros the amounts of the kept tokens whose ordered bits begin with
+// Orders of tokens: order(logit), larger ones first. common(order, amount): no more than what each
+// token of an order amounts to.
+struct ByLogit {
+  DEVICE uint32_t operator()(float logit) const { return ordered_bits(logit); }
+  template <class Amount>
+  DEVICE uint32_t common(uint32_t order, Amount amount) const {
+    return amount(value_of(uint64_t{order} << 32));
+  }
+};
+template <bool wide>
+struct ByTypicality {
+  const Row<wide>& row;
+  DEVICE uint32_t operator()(float logit) const { return row.typicality(logit); }
+  template <class Amount>
+  DEVICE uint32_t common(uint32_t, Amount) const {
+    return 0;
+  }
+};
+
+// Adds to a histogram of zeros the amounts of the kept tokens whose order's bits begin with
 // `prefix`, by the next bits: from bit `shift` on `width` of them.
-template <int threads, bool wide, class Amount>
-DEVICE void count(Workspace<threads>& work, const Row<wide>& row, uint32_t prefix, int shift,
-                  int width, Amount amount) {
+template <int threads, bool wide, class Order, class Amount>
+DEVICE void count(Workspace<threads>& work, const Row<wide>& row, const Order& order_of,
+                  uint32_t prefix, int shift, int width, Amount amount) {
   row.each([&](int token, float logit) {
-    const uint32_t order = ordered_bits(logit);
+    const uint32_t order = order_of(logit);
     if ((uint64_t{order} >> (shift + width)) != prefix) return;
     const uint32_t x = row.kept(token, logit, amount);
     if (x == 0) return;
@@ -146,11 +179,11 @@ DEVICE void count(Workspace<threads>& work, const Row<wide>& row, uint32_t prefi
   });
 }
 
-// The key of the last of the best kept tokens that it takes until their amounts reach `target`,
-// which is at least 1; row.least when all do not.
-template <int threads, bool wide, class Amount>
-DEVICE uint64_t last_reaching(Workspace<threads>& work, const Row<wide>& row, uint64_t target,
-                              Amount amount) {
+// The key of the last of the kept tokens in an order that it takes until their amounts reach
+// `target`, which is at least 1; `none` when all do not.
+template <int threads, bool wide, class Order, class Amount>
+DEVICE uint64_t last_reaching(Workspace<threads>& work, const Row<wide>& row, const Order& order_of,
+                              uint64_t target, Amount amount, uint64_t none) {
   constexpr int each = kBins / threads;
   const int thread = static_cast<int>(threadIdx.x);
   uint32_t order = 0;
@@ -162,7 +195,7 @@ DEVICE uint64_t last_reaching(Workspace<threads>& work, const Row<wide>& row, ui
     for (int bin = thread; bin < kBins; bin += threads) work.low[bin] = work.high[bin] = 0;
     if (thread == 0) work.bin = -1;
     __syncthreads();
-    count(work, row, order, shift, width, amount);
+    count(work, row, order_of, order, shift, width, amount);
     __syncthreads();
     // From the highest bin down, `each` neighbours a thread.
     const int first = kBins - 1 - thread * each;
@@ -180,35 +213,69 @@ DEVICE uint64_t last_reaching(Workspace<threads>& work, const Row<wide>& row, ui
       work.within = sum_in(bin);
     }
     __syncthreads();
-    if (work.bin < 0) return row.least;
+    if (work.bin < 0) return none;
     order = order << width | static_cast<uint32_t>(work.bin);
     target -= work.before;
   }
-  // Tokens of one logit are left. The last of them has the least key.
-  const uint64_t key = uint64_t{order} << 32;
-  if (target + amount(value_of(key)) > work.within) return key;
-  const auto equal = [&](float logit) { return ordered_bits(logit) == order ? amount(logit) : 0u; };
+  // Tokens of one order are left. The last of them has the least key.
+  if (target + order_of.common(order, amount) > work.within) return uint64_t{order} << 32;
+  const auto equal = [&](float logit) { return order_of(logit) == order ? amount(logit) : 0u; };
   measure(work, row, equal);
-  return key_of(value_of(key), locate(work, row, target - 1, equal));
+  return ordered_key(order, locate(work, row, target - 1, equal));
 }
 
-// How tokens are chosen; share: top_p in units of 2^-64, 0 for all.
+// How tokens are chosen; shares: top_p and typical_p in units of 2^-64, 0 for all.
 struct Choice {
   float factor;
   int top_k;
-  uint64_t share;
+  uint64_t probable_share, typical_share;
+  int most_typical;
 };
+
+DEVICE uint64_t part_of(uint64_t total, uint64_t share) {
+  return max(uint64_t{__umul64hi(total, share)} + (total * share != 0), uint64_t{1});
+}
+
+// The mean exponent by weight from the sums of the weights and of weighted exponents in units of
+// 2^-32.
+DEVICE int mean_of(uint64_t sum, uint64_t total) {
+  uint64_t mean = sum / total;
+  uint64_t rest = sum % total;
+  for (int half = 0; half < 2; half++) {
+    rest <<= 11;
+    mean = mean << 11 | rest / total;
+    rest %= total;
+  }
+  return static_cast<int>(mean);
+}
 
 template <int threads, bool wide>
 DEVICE int draw(Workspace<threads>& work, Row<wide>& row, const Choice& choice, uint64_t random) {
   const auto weight = [&](float logit) { return row.weight(logit); };
+  const auto one = [&](float logit) { return logit > -INFINITY ? 1u : 0u; };
   if (choice.top_k > 0)
-    row.least = last_reaching(work, row, choice.top_k,
-                              [](float logit) { return logit > -INFINITY ? 1u : 0u; });
+    row.least = last_reaching(work, row, ByLogit{}, choice.top_k, one, row.least);
   uint64_t total = measure(work, row, weight);
-  if (choice.share > 0) {
-    const uint64_t target = __umul64hi(total, choice.share) + (total * choice.share != 0);
-    row.least = last_reaching(work, row, max(target, uint64_t{1}), weight);
+  if (choice.probable_share > 0) {
+    const uint64_t target = part_of(total, choice.probable_share);
+    row.least = last_reaching(work, row, ByLogit{}, target, weight, row.least);
+    total = measure(work, row, weight);
+  }
+  if (choice.typical_share > 0 || choice.most_typical > 0) {
+    __syncthreads();
+    const uint64_t sum = measure(work, row, [&](float logit) {
+      return static_cast<uint32_t>(uint64_t{row.weight(logit)} * row.exponent(logit) >> 22);
+    });
+    row.mean = mean_of(sum, total);
+    const ByTypicality<wide> order{row};
+    if (choice.typical_share > 0) {
+      const uint64_t target = part_of(total, choice.typical_share);
+      row.least_typical = last_reaching(work, row, order, target, weight, row.least_typical);
+    }
+    if (choice.most_typical > 0)
+      row.least_typical = last_reaching(
+          work, row, order, choice.most_typical,
+          [&](float logit) { return row.weight(logit) > 0 ? 1u : 0u; }, row.least_typical);
     total = measure(work, row, weight);
   }
   return locate(work, row, __umul64hi(random, total), weight);
@@ -233,8 +300,14 @@ __global__ void __launch_bounds__(threads, 1024 / threads)
     constexpr int step = threads * kTogether;
     const int part = ceil_div(vocabulary, step) * 32 * kTogether;
     const int begin = uniform(warp_id()) * part;
-    Row<wide> row{
-        {from, min(begin + part, vocabulary)}, begin, rules, -INFINITY, choice.factor, kNothing};
+    Row<wide> row{{from, min(begin + part, vocabulary)},
+                  begin,
+                  rules,
+                  -INFINITY,
+                  choice.factor,
+                  kNothing,
+                  kNothing,
+                  0};
     float maximum = -INFINITY;
     float allowed = -INFINITY;
     row.each([&](int token, float logit) {
@@ -273,15 +346,18 @@ __global__ void __launch_bounds__(threads, 1024 / threads)
 
 void sample_step(Tensor tokens, Tensor sequences, Tensor scores, Tensor lengths, Tensor done,
                  Tensor logits, Tensor seeds, Tensor forbidden, int position, int end_token,
-                 int min_tokens, float temperature, int top_k, float top_p, Stream& stream) {
+                 int min_tokens, float temperature, int top_k, float top_p, float typical_p,
+                 int most_typical, Stream& stream) {
   const int vocabulary = logits.shape[1];
   const Samples state{data<int>(tokens),  data<int>(sequences), data<float>(scores),
                       data<int>(lengths), data<int>(done),      sequences.shape[1]};
   const Rules rules{data<int>(forbidden), forbidden ? static_cast<int>(forbidden.size()) : 0,
                     end_token, position >= min_tokens};
-  const Choice choice{
-      static_cast<float>(1.4426950408889634 / static_cast<double>(temperature)), top_k,
-      top_p < 1 ? max(static_cast<uint64_t>(std::ldexp(top_p, 64)), uint64_t{1}) : 0};
+  const auto share_of = [](float p) {
+    return p < 1 ? std::max(static_cast<uint64_t>(std::ldexp(p, 64)), uint64_t{1}) : 0;
+  };
+  const Choice choice{static_cast<float>(1.4426950408889634 / static_cast<double>(temperature)),
+                      top_k, share_of(top_p), share_of(typical_p), most_typical};
   const auto start = [&](auto kernel, unsigned threads) {
     launch(kernel, static_cast<unsigned>(logits.shape[0]), threads, 0, stream, state,
            data<float>(logits), logits.row_stride, vocabulary, data<int>(seeds), rules, choice,

@@ -102,8 +102,12 @@ export interface Kernels {
     stride: number,
     pad: number,
   ): void
-  averagePool(out: Tensor, x: Tensor, size: number, stride: number, pad: number): void
-  averagePoolBackward(dx: Tensor, dout: Tensor, size: number, stride: number, pad: number): void
+  adaptiveAveragePool(out: Tensor, x: Tensor): void
+  adaptiveAveragePoolBackward(dx: Tensor, dout: Tensor): void
+  channelGate(out: Tensor, x: Tensor, gate: Tensor): void
+  channelGateBackward(dx: Maybe, dgate: Maybe, dout: Tensor, x: Tensor, gate: Tensor): void
+  imageTokens(out: Tensor, x: Tensor, first: Tensor, positions: Tensor): void
+  imageTokensBackward(dx: Maybe, dfirst: Maybe, dpositions: Maybe, dout: Tensor): void
   linear(
     out: Tensor,
     pre: Maybe,
@@ -123,6 +127,8 @@ export interface Kernels {
     pre: Maybe,
     activation: number,
   ): void
+  packLinear(packed: Tensor, weight: Tensor): void
+  packedLinear(out: Tensor, x: Tensor, packed: Maybe, weight: Tensor, bias: Maybe): void
   layerNorm(
     out: Tensor,
     mean: Maybe,
@@ -222,6 +228,141 @@ export interface Kernels {
     heads: number,
     position: number,
   ): void
+  attentionWeights(
+    out: Tensor,
+    q: Tensor,
+    k: Tensor,
+    queryOffsets: Tensor,
+    keyOffsets: Tensor,
+    heads: number,
+    rowsPerKey: number,
+    maxQueries: number,
+    maxKeys: number,
+  ): void
+  rotary(
+    out: Tensor,
+    x: Tensor,
+    positions: Tensor,
+    size: number,
+    columns: number,
+    theta: number,
+    inverse: boolean,
+  ): void
+  swiglu(out: Tensor, x: Tensor): void
+  swigluBackward(dx: Tensor, dout: Tensor, x: Tensor): void
+  layerScale(out: Tensor, x: Tensor, scale: Tensor, residual: Maybe): void
+  layerScaleBackward(dx: Maybe, dscale: Maybe, dout: Tensor, x: Tensor, scale: Tensor): void
+  attendingLstm(
+    hidden: Tensor,
+    alpha: Tensor,
+    query: Maybe,
+    context: Maybe,
+    gate: Maybe,
+    gates: Maybe,
+    cells: Maybe,
+    x: Tensor,
+    memory: Tensor,
+    keys: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    decoderWeight: Tensor,
+    decoderBias: Tensor,
+    scoreWeight: Tensor,
+    gateWeight: Tensor,
+    gateBias: Tensor,
+    inputWeight: Tensor,
+    inputBias: Tensor,
+    hiddenWeight: Tensor,
+    hiddenBias: Tensor,
+    offsets: Tensor,
+    rowsPerKey: number,
+    longest: number,
+  ): void
+  attendingLstmBackward(
+    dx: Maybe,
+    dmemory: Maybe,
+    dkeys: Maybe,
+    dh0: Maybe,
+    dc0: Maybe,
+    ddecoderWeight: Maybe,
+    ddecoderBias: Maybe,
+    dscoreWeight: Maybe,
+    dgateWeight: Maybe,
+    dgateBias: Maybe,
+    dinputWeight: Maybe,
+    dinputBias: Maybe,
+    dhiddenWeight: Maybe,
+    dhiddenBias: Maybe,
+    dhidden: Tensor,
+    dalpha: Tensor,
+    hidden: Tensor,
+    alpha: Tensor,
+    query: Tensor,
+    context: Tensor,
+    gate: Tensor,
+    gates: Tensor,
+    cells: Tensor,
+    x: Tensor,
+    memory: Tensor,
+    keys: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    decoderWeight: Tensor,
+    scoreWeight: Tensor,
+    gateWeight: Tensor,
+    inputWeight: Tensor,
+    hiddenWeight: Tensor,
+    offsets: Tensor,
+    rowsPerKey: number,
+    longest: number,
+  ): void
+  attendingLstmPack(
+    packed: Tensor,
+    decoderWeight: Tensor,
+    gateWeight: Tensor,
+    inputWeight: Tensor,
+    hiddenWeight: Tensor,
+  ): void
+  attendingLstmStep(
+    hidden: Tensor,
+    states: Tensor,
+    cells: Tensor,
+    x: Tensor,
+    memory: Tensor,
+    keys: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    packed: Tensor,
+    decoderBias: Tensor,
+    scoreWeight: Tensor,
+    gateBias: Tensor,
+    inputWeight: Tensor,
+    inputBias: Tensor,
+    hiddenBias: Tensor,
+    ancestors: Maybe,
+    rowsPerKey: number,
+    position: number,
+  ): void
+  attentionPenalty(
+    out: Tensor,
+    sums: Tensor,
+    factor: Tensor,
+    alpha: Tensor,
+    offsets: Tensor,
+    targets: Tensor,
+    denominator: Tensor,
+    ignoreIndex: number,
+    scale: number,
+  ): void
+  attentionPenaltyBackward(
+    dalpha: Tensor,
+    dout: Tensor,
+    sums: Tensor,
+    factor: Tensor,
+    offsets: Tensor,
+    targets: Tensor,
+    ignoreIndex: number,
+  ): void
   linearCrossEntropy(
     loss: Maybe,
     tokenLoss: Maybe,
@@ -233,26 +374,43 @@ export interface Kernels {
     weight: Tensor,
     bias: Maybe,
     targets: Tensor,
+    tokenWeights: Maybe,
     denominator: Maybe,
     ignoreIndex: number,
     labelSmoothing: number,
   ): void
   gradientNorm(norm: Tensor, grad: Tensor): void
   advanceStep(state: Tensor, norm: Tensor): void
-  adamw(
+  optimizerStep(
     weight: Tensor,
     halfWeight: Maybe,
     m: Tensor,
-    v: Tensor,
+    v: Maybe,
     grad: Tensor,
     norm: Tensor,
     state: Tensor,
+    rule: number,
+    decoupled: boolean,
+    rectify: boolean,
     learningRateScale: number,
     beta1: number,
     beta2: number,
     epsilon: number,
     weightDecay: number,
     clipNorm: number,
+    clipValue: number,
+  ): void
+  averageWeights(average: Tensor, weight: Tensor, state: Tensor, decay: number): void
+  adjustLogits(
+    logits: Tensor,
+    sequences: Tensor,
+    forced: Maybe,
+    position: number,
+    repetitionPenalty: number,
+    repetitionWindow: number,
+    frequencyPenalty: number,
+    frequencyWindow: number,
+    noRepeat: number,
   ): void
   beamStep(
     scores: Tensor,
@@ -286,6 +444,8 @@ export interface Kernels {
     temperature: number,
     topK: number,
     topP: number,
+    typicalP: number,
+    mostTypical: number,
   ): void
 }
 

@@ -13,11 +13,12 @@ DEVICE uint32_t ordered_bits(float value) {
   const uint32_t bits = __float_as_uint(value + 0.0f);
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
+DEVICE uint64_t ordered_key(uint32_t order, int index) {
+  return uint64_t{order} << 32 | ~static_cast<uint32_t>(index);
+}
 // A key orders by `value` first, larger ones first, then by `index`, smaller ones first. Keys of
 // different indices differ.
-DEVICE uint64_t key_of(float value, int index) {
-  return uint64_t{ordered_bits(value)} << 32 | ~static_cast<uint32_t>(index);
-}
+DEVICE uint64_t key_of(float value, int index) { return ordered_key(ordered_bits(value), index); }
 DEVICE float value_of(uint64_t key) {
   const auto ordered = static_cast<uint32_t>(key >> 32);
   return __uint_as_float(ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered);

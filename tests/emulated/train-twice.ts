@@ -1,7 +1,7 @@
 /** Two training steps of a small model on the emulated card; prints the losses and a checksum of every weight. */
 import { createHash } from 'node:crypto'
 import { packCaptions, uploadCaptions } from '../../ts/data/batches.js'
-import { resnet18 } from '../../ts/models/encoders/resnet.js'
+import { resnet } from '../../ts/models/encoders/resnet.js'
 import { normalizedPixels } from '../../ts/models/inference.js'
 import { trainingMode } from '../../ts/models/mode.js'
 import { buildModel } from '../../ts/models/model.js'
@@ -35,7 +35,16 @@ const config = resolveModel({
     },
   },
 })
-const model = buildModel(config, 37, true, resnet18([8, 8, 16, 16]))
+const model = buildModel(
+  config,
+  37,
+  true,
+  resnet(
+    'resnet18',
+    { normEpsilon: 1e-5 },
+    { bottleneck: false, blocks: [2, 2, 2, 2], widths: [8, 8, 16, 16] },
+  ),
+)
 const weights = createWeights(model, 0, new Map(), 1, device, 'bfloat16')
 const learningRate = tensor([1e-3], [1], device)
 const losses: string[] = []
@@ -57,12 +66,16 @@ for (let step = 0; step < 2; step++) {
       weights.optimizer.gradViews,
     )
     optimizerStep(weights.optimizer, learningRate, {
+      name: 'adamw',
       encoderScale: 1,
       beta1: 0.9,
       beta2: 0.999,
       epsilon: 1e-8,
       weightDecay: 0.01,
+      momentum: 0,
+      rectify: false,
       clipNorm: 1,
+      clipValue: 0,
     })
     return found
   })

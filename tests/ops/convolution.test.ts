@@ -1,7 +1,7 @@
 /** What the samples cannot say about convolutions: running statistics, folding, stability, refusals while recording. */
 import test from 'ava'
 import { ArgumentError } from '../../ts/errors.js'
-import { averagePool } from '../../ts/ops/average-pool.js'
+import { adaptiveAveragePool } from '../../ts/ops/adaptive-average-pool.js'
 import { convolution } from '../../ts/ops/convolution.js'
 import { convolutionBatchNorm } from '../../ts/ops/convolution-batch-norm.js'
 import { foldBatchNorm } from '../../ts/ops/fold-batch-norm.js'
@@ -172,7 +172,9 @@ test.serial('frozen weights get no gradient; the rest of the op does', async (t)
     const weight = tensor([2], [1, 1, 1, 1], device)
     const bias = tensor([-5], [1], device)
     const [, [dbias]] = differentiate([bias], () =>
-      averagePool({ x: convolution({ x, weight, bias }, { padding: 0, activation: 'relu' }) }),
+      adaptiveAveragePool({
+        x: convolution({ x, weight, bias }, { padding: 0, activation: 'relu' }),
+      }),
     )
     return dbias?.readFloats()
   })()

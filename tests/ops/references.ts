@@ -6,6 +6,8 @@ import type { OpName } from '../../ts/ops/registry.js'
 import { attentionReferences } from './references/attention.js'
 import { convolutionReferences } from './references/convolution.js'
 import { linearReferences } from './references/linear.js'
+import { lstmReferences } from './references/lstm.js'
+import { transformerReferences } from './references/transformer.js'
 
 /** A host array in float64. */
 export interface Array64 {
@@ -28,11 +30,15 @@ export const references: Readonly<Record<OpName, Reference>> = {
   ...attentionReferences,
   ...convolutionReferences,
   ...linearReferences,
+  ...lstmReferences,
+  ...transformerReferences,
   add: (inputs) => {
     const b = given(inputs, 'b').data
     return given(inputs, 'a').data.map((value, i) => value + (b[i] ?? 0))
   },
   reshape: (inputs) => given(inputs, 'x').data,
+  section: (inputs, { start, shape }: { start: number; shape: readonly number[] }) =>
+    given(inputs, 'x').data.slice(start, start + shape.reduce((size, n) => size * n, 1)),
   slice: (inputs, { start, end }: { start: number; end: number }) => {
     const x = given(inputs, 'x')
     const row = x.data.length / (x.shape[0] ?? 1)

@@ -7,6 +7,8 @@ import type { Dtype } from '../../ts/tensor.js'
 import { attentionSamples } from './samples/attention.js'
 import { convolutionSamples } from './samples/convolution.js'
 import { linearSamples } from './samples/linear.js'
+import { lstmSamples } from './samples/lstm.js'
+import { transformerSamples } from './samples/transformer.js'
 
 /** How an input is filled: seeded normal numbers (scaled) unless `data` or a range of integers is given. */
 export interface SampleInput {
@@ -45,6 +47,8 @@ export const samples: Readonly<Record<OpName, OpSamples>> = {
   ...attentionSamples,
   ...convolutionSamples,
   ...linearSamples,
+  ...lstmSamples,
+  ...transformerSamples,
   add: {
     right: [1, 31, 32, 33, 1000].map((n) => ({ inputs: { a: of(n, 3), b: of(n, 3) } })),
     wrong: [{ inputs: { a: of(2, 3), b: of(3, 2) }, error: /add: b is \[3, 2\].*\[2, 3\]/ }],
@@ -52,6 +56,16 @@ export const samples: Readonly<Record<OpName, OpSamples>> = {
   reshape: {
     right: [{ inputs: { x: of(2, 3, 5) }, options: { shape: [6, 5] } }],
     wrong: [{ inputs: { x: of(3, 2) }, options: { shape: [4] }, error: /reshape: x is \[3, 2\]/ }],
+  },
+  section: {
+    right: [
+      { inputs: { x: of(7, 5) }, options: { start: 0, shape: [7, 5] } },
+      { inputs: { x: of(33) }, options: { start: 11, shape: [3, 7] } },
+      { inputs: { x: of(5, 3) }, options: { start: 14, shape: [1] } },
+    ],
+    wrong: [
+      { inputs: { x: of(3, 2) }, options: { start: 3, shape: [4] }, error: /section: \[4\] from/ },
+    ],
   },
   slice: {
     right: [

@@ -1,6 +1,6 @@
 /** Attention of packed rows of queries to the keys of the image that each row belongs to. */
 import { argumentError, ShapeError, shapeText } from '../errors.js'
-import { empty } from '../tensor.js'
+import { empty, type Tensor } from '../tensor.js'
 import {
   checkCount,
   checkDropout,
@@ -41,27 +41,9 @@ export const crossAttention = defineOp({
   name: 'crossAttention',
   inputs: ['q', 'kv', 'queryOffsets', 'keyOffsets', 'rng?'],
   kinds: { queryOffsets: 'int32', keyOffsets: 'int32', rng: 'int32' },
-  shape: ({ q, kv, queryOffsets, keyOffsets, rng }, options: CrossAttentionOptions) => {
-    const [, columns = 0] = axes('crossAttention', 'q', q, 2)
-    checkHeads('crossAttention', 'q', columns, 1, options.heads)
-    if (axes('crossAttention', 'kv', kv, 2)[1] !== 2 * columns)
-      throw new ShapeError(
-        `crossAttention: kv is ${shapeText(kv.shape)} and q is ${shapeText(q.shape)}; ` +
-          `kv must have twice the columns of q (${2 * columns})`,
-      )
-    for (const name of ['rowsPerKey', 'maxQueries', 'maxKeys'] as const)
-      checkCount('crossAttention', name, options[name])
-    const rows = checkOffsets('crossAttention', 'queryOffsets', queryOffsets)
-    const groups = checkOffsets('crossAttention', 'keyOffsets', keyOffsets)
-    if (rows !== groups * options.rowsPerKey)
-      throw argumentError(
-        'crossAttention',
-        'rowsPerKey',
-        `${rows} rows / ${groups} sets of keys`,
-        options.rowsPerKey,
-      )
+  shape: ({ rng, ...inputs }, options: CrossAttentionOptions) => {
     checkDropout('crossAttention', options.probability, rng)
-    return { shape: q.shape }
+    return { shape: checkCrossAttention('crossAttention', inputs, options) }
   },
   extras: ({ q }, { heads }) => ({
     logSumExp: { shape: [heads, q.shape[0] ?? 0], dtype: 'float32' as const },
@@ -99,6 +81,35 @@ export const crossAttention = defineOp({
     return { q: dq, kv: dkv }
   },
 })
+
+/** The shape of q. @throws ShapeError, ArgumentError */
+export function checkCrossAttention(
+  op: string,
+  { q, kv, queryOffsets, keyOffsets }: Readonly<Record<KeyedInput, Tensor>>,
+  options: Omit<CrossAttentionOptions, 'probability' | 'tag'>,
+): readonly number[] {
+  const [, columns = 0] = axes(op, 'q', q, 2)
+  checkHeads(op, 'q', columns, 1, options.heads)
+  if (axes(op, 'kv', kv, 2)[1] !== 2 * columns)
+    throw new ShapeError(
+      `${op}: kv is ${shapeText(kv.shape)} and q is ${shapeText(q.shape)}; ` +
+        `kv must have twice the columns of q (${2 * columns})`,
+    )
+  for (const name of ['rowsPerKey', 'maxQueries', 'maxKeys'] as const)
+    checkCount(op, name, options[name])
+  const rows = checkOffsets(op, 'queryOffsets', queryOffsets)
+  const groups = checkOffsets(op, 'keyOffsets', keyOffsets)
+  if (rows !== groups * options.rowsPerKey)
+    throw argumentError(
+      op,
+      'rowsPerKey',
+      `${rows} rows / ${groups} sets of keys`,
+      options.rowsPerKey,
+    )
+  return q.shape
+}
+
+type KeyedInput = 'q' | 'kv' | 'queryOffsets' | 'keyOffsets'
 
 /** The kernel's last arguments, from `heads` on. */
 function scalars(options: CrossAttentionOptions) {

@@ -12,25 +12,36 @@ export interface CrossEntropyOptions {
 }
 
 /**
- * loss = sum over tokens of cross-entropy(softmax(x weight^T + bias), targets) / denominator, in nats.
+ * loss = sum over tokens of tokenWeights cross-entropy(softmax(x weight^T + bias), targets) / denominator, in nats.
  * Its gradients come out of the same pass over the logits and wait, scaled by the loss's own gradient, for the tape.
  *
- * @param x           [..., C]
- * @param weight      [V, C]
- * @param bias        [V]
- * @param targets     int32 [...]: class of each token, 0 to V - 1, or ignoreIndex
- * @param denominator [1]: what the sum is divided by, usually the number of tokens that count; a constant
- * @returns           [1] float32
+ * @param x            [..., C]
+ * @param weight       [V, C]
+ * @param bias         [V]
+ * @param targets      int32 [...]: class of each token, 0 to V - 1, or ignoreIndex
+ * @param tokenWeights float32 [...]: of either sign; all 1 when left out; constants
+ * @param denominator  [1]: what the sum is divided by, usually the number of tokens that count; a constant
+ * @returns            [1] float32
  * @throws ShapeError when the shapes do not fit together; ArgumentError for bad options, and, once the device gets
  *   there, for targets out of range
  * Source of label smoothing: Szegedy et al. 2016, arXiv:1512.00567, section 7.
  */
 export const linearCrossEntropy = defineOp({
   name: 'linearCrossEntropy',
-  inputs: ['x', 'weight', 'bias?', 'targets', 'denominator'],
-  kinds: { weight: 'parameter', bias: 'float32', targets: 'int32', denominator: 'float32' },
-  shape: ({ x, weight, bias, targets, denominator }, options: CrossEntropyOptions) => {
+  inputs: ['x', 'weight', 'bias?', 'targets', 'tokenWeights?', 'denominator'],
+  kinds: {
+    weight: 'parameter',
+    bias: 'float32',
+    targets: 'int32',
+    tokenWeights: 'float32',
+    denominator: 'float32',
+  },
+  shape: (
+    { x, weight, bias, targets, tokenWeights, denominator },
+    options: CrossEntropyOptions,
+  ) => {
     checkCrossEntropy('linearCrossEntropy', x, weight, bias, targets, options)
+    expectShape('linearCrossEntropy', 'tokenWeights', tokenWeights, targets.shape, 'targets')
     expectShape('linearCrossEntropy', 'denominator', denominator, [1], 'one loss')
     return { shape: [1], dtype: 'float32' as const }
   },
@@ -39,19 +50,20 @@ export const linearCrossEntropy = defineOp({
     dweight: { shape: weight.shape, dtype: 'float32' as const },
     dbias: { shape: bias?.shape ?? [0], dtype: 'float32' as const },
   }),
-  forward: (k, out, { x, weight, bias, targets, denominator }, options, { dx, dweight, dbias }) =>
+  forward: (k, out, inputs, options, { dx, dweight, dbias }) =>
     k.linearCrossEntropy(
       out,
       undefined,
       undefined,
       dx,
       dweight,
-      bias && dbias,
-      x,
-      weight,
-      bias,
-      targets,
-      denominator,
+      inputs.bias && dbias,
+      inputs.x,
+      inputs.weight,
+      inputs.bias,
+      inputs.targets,
+      inputs.tokenWeights,
+      inputs.denominator,
       ...crossEntropyNumbers(options),
     ),
   saves: ['dx', 'dweight', 'dbias'],

@@ -41,6 +41,7 @@ export const tokenLoss = defineOp({
       bias,
       targets,
       undefined,
+      undefined,
       ...crossEntropyNumbers(options),
     ),
 })

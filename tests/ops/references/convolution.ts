@@ -180,16 +180,46 @@ export const convolutionReferences = {
   },
   maxPool: (inputs: ReferenceInputs, { size, stride = size ?? 1, padding = 0 }: PoolOptions) =>
     pool(given(inputs, 'x'), size, stride, padding, (values) => Math.max(...values)),
-  averagePool: (
+  adaptiveAveragePool: (
     inputs: ReferenceInputs,
-    { size, stride = size ?? 1, padding = 0 }: PoolOptions = {},
-  ) =>
-    pool(
-      given(inputs, 'x'),
-      size,
-      stride,
-      padding,
-      (values) => values.reduce((sum, value) => sum + value, 0) / values.length,
-    ),
+    { size: [P, Q] = [1, 1] }: { size?: readonly [number, number] } = {},
+  ) => {
+    const { shape, data } = given(inputs, 'x')
+    const [B = 0, H = 0, W = 0, C = 0] = shape
+    const out = new Float64Array(B * P * Q * C)
+    for (let i = 0; i < out.length; i++) {
+      const c = i % C
+      const q = Math.floor(i / C) % Q
+      const p = Math.floor(i / C / Q) % P
+      const b = Math.floor(i / C / Q / P)
+      const [top, bottom] = [Math.floor((p * H) / P), Math.ceil(((p + 1) * H) / P)]
+      const [left, right] = [Math.floor((q * W) / Q), Math.ceil(((q + 1) * W) / Q)]
+      let sum = 0
+      for (let h = top; h < bottom; h++)
+        for (let w = left; w < right; w++) sum += data[((b * H + h) * W + w) * C + c] ?? Number.NaN
+      out[i] = sum / ((bottom - top) * (right - left))
+    }
+    return out
+  },
+  channelGate: (inputs: ReferenceInputs) => {
+    const { shape, data } = given(inputs, 'x')
+    const gate = given(inputs, 'gate').data
+    const [, H = 0, W = 0, C = 0] = shape
+    return data.map((value, i) => {
+      const z = gate[Math.floor(i / (H * W * C)) * C + (i % C)] ?? Number.NaN
+      return value / (1 + Math.exp(-z))
+    })
+  },
+  imageTokens: (inputs: ReferenceInputs) => {
+    const { shape, data } = given(inputs, 'x')
+    const [first, positions] = [given(inputs, 'first').data, given(inputs, 'positions').data]
+    const [B = 0, H = 0, W = 0, C = 0] = shape
+    const tokens = 1 + H * W
+    return Float64Array.from({ length: B * tokens * C }, (_, i) => {
+      const [c, s, b] = [i % C, Math.floor(i / C) % tokens, Math.floor(i / C / tokens)]
+      const value = s === 0 ? first[c] : data[(b * (tokens - 1) + s - 1) * C + c]
+      return (value ?? Number.NaN) + (positions[s * C + c] ?? Number.NaN)
+    })
+  },
   normalizeImage,
 }

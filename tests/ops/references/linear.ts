@@ -117,8 +117,10 @@ export const linearReferences = {
   },
   linearCrossEntropy: (inputs: ReferenceInputs, options?: CrossEntropyOptions) =>
     Float64Array.of(
-      tokenLoss(inputs, options).reduce((sum, loss) => sum + loss, 0) /
-        at(given(inputs, 'denominator').data, 0),
+      tokenLoss(inputs, options).reduce(
+        (sum, loss, n) => sum + loss * (inputs.tokenWeights?.data[n] ?? 1),
+        0,
+      ) / at(given(inputs, 'denominator').data, 0),
     ),
   tokenLoss,
 }

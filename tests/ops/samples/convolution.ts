@@ -220,22 +220,63 @@ export const convolutionSamples = {
       },
     ],
   },
-  averagePool: {
+  adaptiveAveragePool: {
     right: [
       { inputs: { x: of(2, 7, 7, 33) } },
       { inputs: { x: of(3, 9, 5, 136) } },
-      { inputs: { x: of(2, 4, 5, 16) }, options: { size: 5, stride: 1, padding: 2 } },
-      { inputs: { x: of(1, 9, 7, 3) }, options: { size: 2, stride: 3 } },
-      { inputs: { x: of(1, 3, 5, 8) } },
-      { inputs: { x: of(2, 7, 8, 5) }, options: { size: 3, stride: 2, padding: 1 } },
-      { inputs: { x: of(1, 4, 6, 129) }, options: { size: 2 } },
+      { inputs: { x: of(0, 3, 3, 8) } },
+      // Bins that overlap, that are all alike, that repeat cells.
+      { inputs: { x: of(2, 7, 8, 5) }, options: { size: [3, 4] } },
+      { inputs: { x: of(1, 6, 9, 129) }, options: { size: [2, 3] } },
+      { inputs: { x: of(2, 8, 8, 16) }, options: { size: [14, 14] } },
+      { inputs: { x: of(1, 3, 5, 31) }, options: { size: [1, 7] } },
+      { inputs: { x: of(1, 1, 1, 1) }, options: { size: [3, 2] } },
     ],
     wrong: [
-      { inputs: { x: of(2, 3, 3) }, error: /averagePool: x must have 4 axes/ },
+      { inputs: { x: of(2, 3, 3) }, error: /adaptiveAveragePool: x must have 4 axes/ },
       {
         inputs: { x: of(1, 2, 2, 1) },
-        options: { size: 3 },
-        error: /averagePool: the window \[3, 3\] does not fit/,
+        options: { size: [0, 2] },
+        error: /adaptiveAveragePool: expected size to be two integers of at least 1/,
+      },
+    ],
+  },
+  channelGate: {
+    // Channels around the vectors' lengths; maps of several blocks (which leave parts of the gate's gradient to sum).
+    right: [
+      [2, 7, 7, 33],
+      [1, 1, 1, 1],
+      [3, 5, 4, 8],
+      [0, 3, 3, 8],
+      [2, 3, 3, 1000],
+      [1, 23, 25, 32],
+      [2, 129, 31, 3],
+    ].map(([B = 0, H = 0, W = 0, C = 0]) => ({
+      inputs: { x: of(B, H, W, C), gate: of(B, 1, 1, C) },
+    })),
+    wrong: [
+      {
+        inputs: { x: of(2, 3, 3, 4), gate: of(4) },
+        error: /channelGate: gate is \[4\]; it must be \[2, 1, 1, 4\]/,
+      },
+    ],
+  },
+  imageTokens: {
+    right: [
+      { inputs: { x: of(2, 3, 3, 32), first: of(1, 1, 32), positions: of(1, 10, 32) } },
+      { inputs: { x: of(1, 1, 1, 1), first: of(1), positions: of(2, 1) } },
+      { inputs: { x: of(5, 2, 4, 31), first: of(31), positions: of(9, 31) } },
+      { inputs: { x: of(33, 1, 2, 8), first: of(1, 8), positions: of(3, 8) } },
+      { inputs: { x: of(3, 14, 14, 24), first: of(24), positions: of(197, 24) }, gradients: ['x'] },
+    ],
+    wrong: [
+      {
+        inputs: { x: of(2, 3, 3, 4), first: of(4), positions: of(9, 4) },
+        error: /imageTokens: positions is \[9, 4\]; it must hold 10 x 4 numbers to fit x/,
+      },
+      {
+        inputs: { x: of(2, 3, 3, 4), first: of(2, 2), positions: of(10, 4) },
+        error: /imageTokens: first is \[2, 2\]/,
       },
     ],
   },

@@ -84,6 +84,25 @@ const lossCases: readonly Sample[] = [
   },
 ]
 
+/** Weights of either sign and of 0, over more rows than one chunk, and beside ignored tokens. */
+const weightedLossCases: readonly Sample[] = [
+  {
+    inputs: { ...lossInputs(5, 7, 9), tokenWeights: { shape: [5], data: [1, -2, 0, 0.5, 3] } },
+    options: { labelSmoothing: 0.2 },
+  },
+  { inputs: { ...lossInputs(2100, 3, 5), tokenWeights: { shape: [2100], offset: 1 } } },
+  {
+    inputs: {
+      ...lossInputs(3, 4, 2100, false),
+      targets: integers(7, 0, 2099),
+      tokenWeights: { shape: [3], data: [-1, 5, 0.25] },
+    },
+    options: { ignoreIndex: 0 },
+  },
+]
+
+const constants = ['targets', 'tokenWeights']
+
 const wrongLoss = (op: string) => [
   {
     inputs: { ...lossInputs(3, 4, 5), weight: of(5, 3) },
@@ -249,8 +268,8 @@ export const linearSamples = {
     ],
   },
   linearCrossEntropy: {
-    right: lossCases.map((sample) => ({
-      gradients: Object.keys(sample.inputs).filter((name) => name !== 'targets'),
+    right: [...lossCases, ...weightedLossCases].map((sample) => ({
+      gradients: Object.keys(sample.inputs).filter((name) => !constants.includes(name)),
       ...sample,
       inputs: { ...sample.inputs, denominator: { shape: [1], data: [7] } },
     })),
@@ -262,6 +281,14 @@ export const linearSamples = {
       {
         inputs: { ...lossInputs(3, 4, 5), denominator: of(2) },
         error: /linearCrossEntropy: denominator is \[2\]; it must be \[1\]/,
+      },
+      {
+        inputs: {
+          ...lossInputs(3, 4, 5),
+          tokenWeights: of(4),
+          denominator: { shape: [1], data: [7] },
+        },
+        error: /linearCrossEntropy: tokenWeights is \[4\]; it must be \[3\] to fit targets/,
       },
     ],
   },
