@@ -1,11 +1,12 @@
 /** Captioning batch after batch: captured batches give what eager ones give, at any order, and free their memory. */
 import ava from 'ava'
+import { generationSchema } from '../../ts/decoding/generation.js'
 import type { CaptionOptions } from '../../ts/decoding/options.js'
 import { type CaptionLoop, createCaptionLoop } from '../../ts/models/caption-loop.js'
+import type { DecoderParams } from '../../ts/models/decoders/decoder.js'
 import { encodePixels, pixelInput } from '../../ts/models/inference.js'
 import { dropFolds, type FoldCache } from '../../ts/models/mode.js'
 import { buildModel } from '../../ts/models/model.js'
-import { generationSchema } from '../../ts/models/model-folder.js'
 import { synchronize } from '../../ts/native.js'
 import { createRandom } from '../../ts/random.js'
 import { memory, type Tensor } from '../../ts/tensor.js'
@@ -46,7 +47,7 @@ async function withLoops(
   const random = createRandom(7)
   for (const t of weights.trained)
     t.write(Float32Array.from({ length: t.size }, () => 2 * random() - 1))
-  const { bias } = weights.params.decoder.output
+  const { bias } = (weights.params.decoder as DecoderParams & { output: { bias: Tensor } }).output
   bias.write(Float32Array.from({ length: bias.size }, (_, id) => (id === specialIds.eos ? 1 : 0)))
   const folds: FoldCache = new Map()
   let made = 0
@@ -77,6 +78,8 @@ const ways: readonly CaptionOptions[] = [
   { beam: 3, numCaptions: 3 },
   { beam: 3, lengthPenalty: 0.5, minTokens: 4, maxTokens: 10 },
   { temperature: 1.5, topK: 30, topP: 0.95, numCaptions: 2, maxTokens: 10 },
+  { temperature: 2, typicalP: 0.8, tau: 0.5, repetitionPenalty: 1.3, maxTokens: 8 },
+  { beam: 2, noRepeatNgram: 2, frequencyPenalty: 1, prefix: 'word3 word5', maxTokens: 10 },
 ]
 
 test('captured batches give the captions of eager ones, whatever their order', async (t) => {
@@ -95,6 +98,70 @@ test('captured batches give the captions of eager ones, whatever their order', a
         }
   })
   t.is(left, 0, 'nothing is left')
+})
+
+test('a prefix begins every caption, and another of the same length takes the same graph', async (t) => {
+  const left = await withLoops(async (eager, captured, made) => {
+    const images = pictures(3, 4)
+    for (const [i, prefix] of [
+      'word3 word5',
+      'word7 word2',
+      'word9 word9',
+      'word1 word0',
+    ].entries()) {
+      const options = { beam: 3, numCaptions: 2, minTokens: 3, prefix }
+      const found = await captured.captions(images, options)
+      t.true(found.flat().every(({ text }) => text.startsWith(`${prefix} `)))
+      const before = made()
+      t.is(before, 2 * i - Math.max(0, i - 1) + 1)
+      t.deepEqual(await eager.captions(images, options), found)
+    }
+    await t.throwsAsync(captured.captions(images, { prefix: 'word3 zebra' }), {
+      message: /"zebra" is not in its vocabulary/,
+    })
+  })
+  t.is(left, 0)
+})
+
+for (const way of [...ways, { beam: 1, prefix: 'word4' }, { topK: 20, seed: 3, minTokens: 6 }])
+  test(`a stream ends with the whole result: ${JSON.stringify(way)}`, async (t) => {
+    const left = await withLoops(async (eager) => {
+      for (let i = 0; i < 3; i++) {
+        const image = pictures(1, 30 + i)
+        const [expected] = await eager.captions(image, way)
+        const texts: string[] = []
+        const stream = eager.stream(image, way)
+        for (;;) {
+          const { done, value } = await stream.next()
+          if (done) {
+            t.deepEqual(value, expected)
+            break
+          }
+          t.is(value.text, tokenizer.decode(value.tokens))
+          texts.push(value.text)
+        }
+        t.true(texts.length > 0)
+        if ((way.beam ?? 1) > 1 || way.numCaptions) continue
+        for (const [n, text] of texts.entries()) {
+          t.is(text.split(' ').length, n + 1)
+          t.true(text.startsWith(texts[n - 1] ?? ''))
+        }
+        t.is(texts.at(-1), expected?.[0]?.text)
+      }
+    })
+    t.is(left, 0)
+  })
+
+test('a stream that is left early frees everything', async (t) => {
+  const left = await withLoops(async (eager) => {
+    const options = { beam: 2, minTokens: 10 }
+    for await (const { tokens } of eager.stream(pictures(1, 1), options)) {
+      t.is(tokens.length, 1)
+      break
+    }
+    await eager.stream(pictures(1, 1), options).return([])
+  })
+  t.is(left, 0)
 })
 
 test('from the third batch on JavaScript queues no kernel', async (t) => {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { readSafetensors, writeSafetensors } from '../../ts/files/safetensors.js'
-import { buildEncoder } from '../../ts/models/model.js'
+import { buildEncoder } from '../../ts/models/encoders/build.js'
 import { namedSpecs } from '../../ts/models/params.js'
 import { readEncoderWeights } from '../../ts/models/pretrained.js'
 import { storedShape } from '../../ts/models/stored.js'
@@ -18,7 +18,10 @@ const publishedTest = existsSync(published) ? test : test.skip
 publishedTest(
   `MobileNetV2's published weights have every key${existsSync(published) ? '' : ` (skipped: no ${published})`}`,
   async (t) => {
-    const encoder = buildEncoder({ name: 'mobilenet_v2', padding: 'same' })
+    const encoder = buildEncoder(
+      { name: 'mobilenet_v2', padding: 'same', normEpsilon: 1e-3, dropout: 0 },
+      224,
+    )
     const values = await readEncoderWeights(published, encoder)
     const specs = [...namedSpecs(encoder.specs)]
     t.is(values.size, specs.length)
@@ -38,7 +41,10 @@ publishedTest(
 
 test('a file with a classifier gives the encoder, one that lacks a key is refused by name', async (t) => {
   const folder = await temporaryFolder(t)
-  const encoder = buildEncoder({ name: 'tiny', padding: 'symmetric' })
+  const encoder = buildEncoder(
+    { name: 'tiny', padding: 'symmetric', normEpsilon: 1e-5, dropout: 0 },
+    64,
+  )
   const entries = [...namedSpecs(encoder.specs)].map(([name, spec]) => {
     const shape = storedShape(spec)
     const data = new Uint8Array(weight(name, { shape }).buffer)

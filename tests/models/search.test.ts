@@ -1,19 +1,17 @@
 /** Captions of random weights: greedy and beam search with keys and values kept, against plain search in PyTorch. */
 import test from 'ava'
 import { searchCaptions } from '../../ts/decoding/search.js'
-import {
-  type TransformerConfig,
-  transformerDecoder,
-  transformerSpec,
-} from '../../ts/models/decoders/transformer.js'
+import { decoderSchema } from '../../ts/models/config.js'
+import type { DecoderParams } from '../../ts/models/decoders/decoder.js'
+import { transformerDecoder } from '../../ts/models/decoders/transformer.js'
 import { openDevice } from '../../ts/native.js'
-import { scope, tensor, tensorsIn } from '../../ts/tensor.js'
+import { scope, type Tensor, tensor, tensorsIn } from '../../ts/tensor.js'
 import { specialIds } from '../../ts/tokenizer/tokenizer.js'
 import { unit, weight } from '../fixtures/filler.js'
 import { filled, readFixture, sameNumber } from './parity.js'
 
 interface Fixture {
-  readonly decoder: Omit<TransformerConfig, 'dropout' | 'attentionDropout'>
+  readonly decoder: Readonly<Record<string, unknown>> & { readonly maxTokens: number }
   readonly images: number
   readonly cells: number
   readonly channels: number
@@ -29,17 +27,21 @@ interface Fixture {
   }[]
 }
 
+/** Of an untied decoder. */
+type Params = DecoderParams & {
+  readonly output: { readonly weight: Tensor; readonly bias: Tensor }
+}
+
 const fixture = readFixture<Fixture>('captions')
 const { images, cells, channels, vocabulary, outputScale, endBias, memoryScale } = fixture
 const device = openDevice('cpu')
-const config = { ...fixture.decoder, dropout: 0, attentionDropout: 0 }
+const config = decoderSchema.parse({ ...fixture.decoder, dropout: 0 })
 const { pad, bos, eos, unk } = specialIds
 
 for (const { beam, lengthPenalty, ids, scores } of fixture.searches)
   test.serial(`beam ${beam}, length penalty ${lengthPenalty}: ids and scores`, async (t) => {
-    const decoder = transformerDecoder(config)
-    const params = filled(transformerSpec(config, channels, cells, vocabulary), device)
-    if (!('weight' in params.output)) throw new Error('the fixture is of an untied decoder')
+    const decoder = transformerDecoder(config, { channels, cells, vocabulary })
+    const params = filled(decoder.specs, device) as Params
     const { shape } = params.output.weight
     params.output.weight.write(weight('output.weight', { shape }).map((x) => outputScale * x))
     const bias = weight('output.bias', { shape: [vocabulary] })

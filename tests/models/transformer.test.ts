@@ -1,12 +1,9 @@
 /** The decoder against PyTorch's own layers, in every pair of its settings: loss, losses of tokens, gradients. */
 import test from 'ava'
 import { packCaptions, uploadCaptions } from '../../ts/data/batches.js'
-import {
-  type TransformerConfig,
-  type TransformerParams,
-  transformerDecoder,
-  transformerSpec,
-} from '../../ts/models/decoders/transformer.js'
+import { decoderSchema } from '../../ts/models/config.js'
+import type { DecoderParams } from '../../ts/models/decoders/decoder.js'
+import { transformerDecoder } from '../../ts/models/decoders/transformer.js'
 import { trainingMode } from '../../ts/models/mode.js'
 import { namedTensors } from '../../ts/models/params.js'
 import { openDevice, synchronize } from '../../ts/native.js'
@@ -17,7 +14,7 @@ import { unit } from '../fixtures/filler.js'
 import { filled, readFixture, type Summary, sameNumber, sameTensors } from './parity.js'
 
 interface Case {
-  readonly config: Omit<TransformerConfig, 'dropout' | 'attentionDropout'>
+  readonly config: Readonly<Record<string, unknown>>
   readonly images: number
   readonly cells: number
   readonly channels: number
@@ -40,12 +37,9 @@ for (const one of readFixture<Case[]>('decoders')) {
 async function check(t: import('ava').ExecutionContext, one: Case): Promise<void> {
   const before = memoryOf(device)
   const { images, cells, channels, vocabulary } = one
-  const config = { ...one.config, dropout: 0, attentionDropout: 0 }
-  const decoder = transformerDecoder(config)
-  const params: TransformerParams = filled(
-    transformerSpec(config, channels, cells, vocabulary),
-    device,
-  )
+  const config = decoderSchema.parse({ ...one.config, dropout: 0 })
+  const decoder = transformerDecoder(config, { channels, cells, vocabulary })
+  const params = filled(decoder.specs, device) as DecoderParams
   const shape = [images * cells, channels]
   const values = unit('memory', images * cells * channels)
   const memory = tensor(Float32Array.from(values), shape, device)

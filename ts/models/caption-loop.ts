@@ -1,42 +1,36 @@
 /**
  * Captions of batches of images, one batch after another, with one model. Batches of a shape that comes again are
- * captured: the encoder and the beginning of decoding as one graph, each stretch of positions as another, between
- * which the host looks whether all captions have ended. Loading images is the caller's, decoding decoding/decoding.ts.
+ * captured, which is caption-graphs.ts. Loading images is the caller's, decoding decoding/decoding.ts.
  */
-import { type Captured, capture } from '../capture.js'
 import {
-  type Decoding,
   type DecodingOptions,
+  decodeStretches,
   type FoundCaption,
   finishDecoding,
+  foundCaptions,
   queueStretch,
-  stretch,
 } from '../decoding/decoding.js'
+import type { GenerationConfig } from '../decoding/generation.js'
 import { type CaptionOptions, decodingOptions } from '../decoding/options.js'
 import { beginSample, sampleSeeds } from '../decoding/sample.js'
 import { beginSearch } from '../decoding/search.js'
 import { captureWanted, createGraphCache } from '../graph-cache.js'
 import type { Device } from '../native.js'
-import {
-  type DeviceInputs,
-  type HostTensor,
-  releaseInputs,
-  shapesOf,
-  upload,
-  writeInputs,
-} from '../step-cache.js'
+import { type DeviceInputs, type HostTensor, shapesOf, upload } from '../step-cache.js'
 import { scope, type Tensor, tensorsIn, unscoped } from '../tensor.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
-import type { TransformerState } from './decoders/transformer.js'
+import { type Advance, discard, type Inputs, record, replay, type State } from './caption-graphs.js'
 import type { ImageInputs, LoadedImages } from './inference.js'
 import type { CaptionModel, ModelParams } from './model.js'
-import type { GenerationConfig } from './model-folder.js'
+import { type CaptionAttention, captionAttention } from './word-attention.js'
 
 export interface CaptionText {
   readonly text: string
   /** Log-probability divided by length^lengthPenalty, nats. */
   readonly score: number
   readonly tokens: readonly number[]
+  /** Where in the image the model looked for each token, when that was asked for. */
+  readonly attention?: CaptionAttention
 }
 
 export interface CaptionLoop {
@@ -50,6 +44,15 @@ export interface CaptionLoop {
     options: CaptionOptions,
     places?: readonly number[],
   ): Promise<CaptionText[][]>
+  /**
+   * Captions of one image: after each position the best caption that still grows, at last all of them, best first.
+   * Nothing is captured. Leaving early frees everything.
+   * @throws ArgumentError for options out of range
+   */
+  stream(
+    image: LoadedImages,
+    options: CaptionOptions,
+  ): AsyncGenerator<Pick<CaptionText, 'text' | 'tokens'>, CaptionText[]>
   /** Frees the graphs; those at work when they are done. */
   dispose(): void
 }
@@ -66,23 +69,6 @@ export interface LoopParts {
   readonly memory: (inputs: DeviceInputs<ImageInputs>, count: number) => Tensor
 }
 
-/** A batch on its way through the positions. */
-interface State {
-  readonly decoder: TransformerState
-  readonly decoding: Decoding
-}
-
-/** With the seeds of sampling; a search has none. */
-type Inputs = ImageInputs & { readonly seeds?: HostTensor }
-
-interface Graphs {
-  readonly inputs: DeviceInputs<Inputs>
-  readonly begin: Captured<State>
-  readonly stretches: Captured<void>[]
-  busy: boolean
-  unwanted: boolean
-}
-
 // Each keeps the memory that one batch needs.
 const mostGraphs = 4
 
@@ -93,84 +79,101 @@ export function createCaptionLoop(parts: LoopParts, captures = captureWanted()):
   const longest = model.config.decoder.maxTokens
   const graphs = createGraphCache({ most: mostGraphs, free: discard, captures, shared: false })
 
-  const captions: CaptionLoop['captions'] = async ({ count, inputs: images }, options, places) => {
-    const { sampling, beams, ...common } = decodingOptions(options, generation, longest, tokenizer)
-    const { maxTokens, numCaptions } = common
-    const settings = { ...common, images: count, device }
-    const inputs: Inputs = sampling
-      ? { ...images, seeds: seedsOf(options.seed, places ?? [...Array(count).keys()], numCaptions) }
-      : images
+  const prepare = (
+    { count, inputs: images }: LoadedImages,
+    options: CaptionOptions,
+    places: readonly number[] = [...Array(count).keys()],
+  ) => {
+    const chosen = decodingOptions(options, generation, longest, tokenizer)
+    const { sampling, beams, prefix, seed, ...common } = chosen
+    const { maxTokens, numCaptions, rules } = common
+    const settings: DecodingOptions = { ...common, images: count, device }
+    const inputs: Inputs = {
+      ...images,
+      ...(sampling && { seeds: seedsOf(seed, places, numCaptions) }),
+      ...(prefix.length > 0 && { forced: forcedOf(prefix, count) }),
+    }
     const begin = (on: DeviceInputs<Inputs>): State =>
       scope(() => {
+        const ruled = { ...settings, rules: { ...rules, forced: on.forced } }
         const decoding =
           sampling && on.seeds
-            ? beginSample({ ...settings, ...sampling }, on.seeds)
-            : beginSearch({ ...settings, beams })
+            ? beginSample({ ...ruled, ...sampling }, on.seeds)
+            : beginSearch({ ...ruled, beams })
         const { rowsPerImage } = decoding
         return {
           decoder: decoder.start(params.decoder, memory(on, count), rowsPerImage, maxTokens),
           decoding,
         }
       })
-    const advance = (state: State, from: number) =>
+    const advance: Advance = (state, from, positions) =>
       queueStretch(
         (tokens, position, ancestors) =>
           decoder.step(params.decoder, state.decoder, tokens, position, ancestors),
         state.decoding,
         settings,
         from,
+        positions,
       )
     const key = `${JSON.stringify({ ...common, sampling, beams, count })} ${shapesOf(inputs)}`
+    return { settings, inputs, begin, advance, key }
+  }
+
+  const toTexts = async (
+    found: FoundCaption[][],
+    { count, inputs }: LoadedImages,
+    { attention = false }: CaptionOptions,
+  ): Promise<CaptionText[][]> => {
+    const texts = found.map((captions) =>
+      captions.map(({ tokens, score }) => ({ text: tokenizer.decode(tokens), score, tokens })),
+    )
+    if (!attention) return texts
+    const maps = await captionAttention(
+      parts,
+      () => memory(upload(inputs, device), count),
+      found.map((captions) => captions.map(({ tokens }) => tokens)),
+    )
+    return texts.map((captions, image) =>
+      captions.map((caption, i) => {
+        const attention = maps[image]?.[i]
+        return attention ? { ...caption, attention } : caption
+      }),
+    )
+  }
+
+  const captions: CaptionLoop['captions'] = async (images, options, places) => {
+    const { settings, inputs, begin, advance, key } = prepare(images, options, places)
     const graph = graphs.get(key, () => record(device, inputs, begin))
     const found =
       graph && !graph.busy
         ? await replay(graph, inputs, settings, advance)
         : await run(() => begin(upload(inputs, device)), settings, advance)
-    return found.map((best) => best.map((caption) => toText(caption, tokenizer)))
+    return await toTexts(found, images, options)
   }
-  return { captions, dispose: () => graphs.clear() }
-}
 
-type Advance = (state: State, from: number) => void
-
-/** Captures the part before the first position, which is the first to fill the memory that all parts share. */
-function record(
-  device: Device,
-  host: Inputs,
-  begin: (inputs: DeviceInputs<Inputs>) => State,
-): Graphs {
-  const inputs = unscoped(() => upload(host, device))
-  try {
-    const captured = capture(device, () => begin(inputs))
-    return { inputs, begin: captured, stretches: [], busy: false, unwanted: false }
-  } catch (error) {
-    releaseInputs(inputs)
-    throw error
+  const stream: CaptionLoop['stream'] = async function* (image, options) {
+    const { settings, inputs, begin, advance } = prepare(image, options)
+    const state = unscoped(() => begin(upload(inputs, device)))
+    try {
+      const queue = (from: number) => advance(state, from, 1)
+      let [decoded, shown] = [0, '']
+      for await (const positions of decodeStretches(state.decoding, settings, queue, 1)) {
+        decoded = positions
+        const [captions = []] = await state.decoding.results(positions)
+        const { tokens = [] } = captions.find(({ finished }) => !finished) ?? captions[0] ?? {}
+        // A token may be a part of a character.
+        const text = tokenizer.decode(tokens).replace(/\uFFFD+$/, '')
+        if (text !== shown) yield { text, tokens }
+        shown = text
+      }
+      const found = await foundCaptions(state.decoding, settings, decoded)
+      const [best = []] = await toTexts(found, image, options)
+      return best
+    } finally {
+      for (const t of tensorsIn(state)) t.release()
+    }
   }
-}
-
-async function replay(
-  graph: Graphs,
-  host: Inputs,
-  settings: DecodingOptions,
-  advance: Advance,
-): Promise<FoundCaption[][]> {
-  const { inputs, begin, stretches } = graph
-  graph.busy = true
-  try {
-    writeInputs(inputs, host)
-    begin.replay()
-    return await finishDecoding(begin.outputs.decoding, settings, (from) => {
-      const place = from / stretch
-      stretches[place] ??= capture(settings.device, () => advance(begin.outputs, from), {
-        shareMemoryWith: begin,
-      })
-      stretches[place].replay()
-    })
-  } finally {
-    graph.busy = false
-    if (graph.unwanted) discard(graph)
-  }
+  return { captions, stream, dispose: () => graphs.clear() }
 }
 
 async function run(
@@ -186,18 +189,12 @@ async function run(
   }
 }
 
-function discard(graph: Graphs): void {
-  graph.unwanted = true
-  if (graph.busy) return
-  for (const part of [...graph.stretches, graph.begin]) part.dispose()
-  releaseInputs(graph.inputs)
-}
-
-function seedsOf(seed = 0, places: readonly number[], samples: number): HostTensor {
+function seedsOf(seed: number, places: readonly number[], samples: number): HostTensor {
   const data = sampleSeeds(seed, places, samples)
   return { data, shape: [data.length / 2, 2] }
 }
 
-function toText({ tokens, score }: FoundCaption, tokenizer: Tokenizer): CaptionText {
-  return { text: tokenizer.decode(tokens), score, tokens }
+function forcedOf(prefix: readonly number[], images: number): HostTensor {
+  const data = Int32Array.from(Array.from({ length: images }, () => prefix).flat())
+  return { data, shape: [images, prefix.length] }
 }

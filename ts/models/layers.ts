@@ -4,7 +4,7 @@ import { convolution } from '../ops/convolution.js'
 import { convolutionBatchNorm } from '../ops/convolution-batch-norm.js'
 import { dropout } from '../ops/dropout.js'
 import { foldBatchNorm } from '../ops/fold-batch-norm.js'
-import { layerNorm } from '../ops/layer-norm.js'
+import { defaultEpsilon, layerNorm } from '../ops/layer-norm.js'
 import { linear } from '../ops/linear.js'
 import type { Padding } from '../ops/padding.js'
 import { rmsNorm } from '../ops/rms-norm.js'
@@ -44,6 +44,8 @@ export interface ConvolutionOptions {
   readonly groups?: number
   readonly activation?: Activation
   readonly residual?: Tensor | undefined
+  /** Added to the variance by the norm; it belongs to the weights. 1e-5, PyTorch's, unless given. */
+  readonly epsilon?: number
 }
 
 /**
@@ -55,7 +57,7 @@ export function convolutionWithNorm(
   conv: ParamsOf<ReturnType<typeof convolutionSpec>>,
   norm: ParamsOf<ReturnType<typeof batchNormSpec>>,
   x: Tensor,
-  { residual, ...options }: ConvolutionOptions,
+  { residual, epsilon = batchNormEpsilon, ...options }: ConvolutionOptions,
   mode: Mode,
   trainable: boolean,
 ): Tensor {
@@ -63,15 +65,16 @@ export function convolutionWithNorm(
     const { weight: gamma, bias: beta, running_mean: runningMean, running_var: runningVar } = norm
     return convolutionBatchNorm(
       { x, weight: conv.weight, gamma, beta, runningMean, runningVar, residual },
-      { ...options, epsilon: batchNormEpsilon, momentum: 0.1 },
+      { ...options, epsilon, momentum: 0.1 },
     )
   }
-  return convolution({ x, ...folded(conv, norm, x, mode), residual }, options)
+  return convolution({ x, ...folded(conv, norm, epsilon, x, mode), residual }, options)
 }
 
 function folded(
   conv: ParamsOf<ReturnType<typeof convolutionSpec>>,
   norm: ParamsOf<ReturnType<typeof batchNormSpec>>,
+  epsilon: number,
   x: Tensor,
   mode: Mode,
 ) {
@@ -85,7 +88,7 @@ function folded(
       runningMean: norm.running_mean,
       runningVar: norm.running_var,
     },
-    { epsilon: batchNormEpsilon },
+    { epsilon },
   )
   // The cache outlives the scope of this forward pass.
   const fold = { weight: cast(weight, x.dtype).retain(), bias: bias.retain() }
@@ -115,10 +118,14 @@ export function normSpec(kind: NormKind, channels: number) {
 }
 
 /** Normalises the last axis of x [..., C]; an RMS norm has no bias. */
-export function applyNorm(p: { weight: Tensor; bias?: Tensor }, x: Tensor): Tensor {
+export function applyNorm(
+  p: { weight: Tensor; bias?: Tensor },
+  x: Tensor,
+  epsilon = defaultEpsilon,
+): Tensor {
   return p.bias
-    ? layerNorm({ x, weight: p.weight, bias: p.bias })
-    : rmsNorm({ x, weight: p.weight })
+    ? layerNorm({ x, weight: p.weight, bias: p.bias }, { epsilon })
+    : rmsNorm({ x, weight: p.weight }, { epsilon })
 }
 
 /** residual + dropout(x W^T + b), the end of every branch of a transformer. */
@@ -145,5 +152,13 @@ export function rows(t: Tensor, start: number, end: number): Tensor {
   const first = start * (t.size / (t.shape[0] ?? 1))
   const part = view(t, [end - start, ...t.shape.slice(1)], first)
   activeTape()?.trackPart(t, part, first)
+  return part
+}
+
+/** The matrix [O, C] that a parameter [O, C, 1, 1] is, a view: its gradient is the parameter's. */
+export function matrix(t: Tensor): Tensor {
+  const [outputs = 1, inputs = 1] = t.shape
+  const part = view(t, [outputs, inputs])
+  activeTape()?.trackPart(t, part, 0)
   return part
 }

@@ -5,6 +5,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { type GenerationConfig, generationSchema } from '../decoding/generation.js'
 import { CheckpointError, printable } from '../errors.js'
 import { writeAtomic } from '../files/atomic.js'
 import { readSafetensors, writeSafetensors } from '../files/safetensors.js'
@@ -25,18 +26,6 @@ const configSchema = z.strictObject({
   image: z.boolean(),
   model: modelSchema,
 })
-
-export const generationSchema = z.strictObject({
-  /** Captions kept at each step; 1 is greedy. */
-  beam: integer(1, 64).default(3),
-  /** Power of the length that a caption's log-probability is divided by. */
-  lengthPenalty: z.number().min(0).max(10).default(0.7),
-  minTokens: integer(1, 512).default(1),
-  maxTokens: integer(1, 512).default(30),
-})
-
-/** Defaults of decoding. */
-export type GenerationConfig = Readonly<z.output<typeof generationSchema>>
 
 export interface ModelFolder {
   readonly path: string

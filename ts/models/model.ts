@@ -6,34 +6,47 @@ import { argumentError, internalError } from '../errors.js'
 import { reshape } from '../ops/reshape.js'
 import { scope, type Tensor, zeros } from '../tensor.js'
 import type { ModelConfig } from './config.js'
-import {
-  type TransformerParams,
-  transformerDecoder,
-  transformerSpec,
-} from './decoders/transformer.js'
+import { buildDecoder } from './decoders/build.js'
+import type { Decoder, DecoderParams } from './decoders/decoder.js'
+import { resampledDecoder } from './decoders/resampled.js'
+import { buildEncoder } from './encoders/build.js'
 import type { Encoder } from './encoders/encoder.js'
-import { mobilenetV2 } from './encoders/mobilenet.js'
-import { resnet18 } from './encoders/resnet.js'
-import { tiny } from './encoders/tiny.js'
 import type { Mode } from './mode.js'
 import { namedSpecs, type ParamSpec } from './params.js'
 import { dtypeOf } from './precision.js'
 
 export interface ModelParams {
   readonly encoder: unknown
-  readonly decoder: TransformerParams
+  readonly decoder: DecoderParams
 }
 
-/** Builds the encoder that a config names. */
-export function buildEncoder(config: ModelConfig['encoder']): Encoder {
-  switch (config.name) {
-    case 'tiny':
-      return tiny()
-    case 'mobilenet_v2':
-      return mobilenetV2(config.padding)
-    case 'resnet18':
-      return resnet18()
-  }
+/** Cells of an image memory: `extra` ones, then those of a map, side x side, row by row. */
+export interface MemoryGrid {
+  readonly side: number
+  readonly extra: number
+}
+
+/** The decoder, and the grid that it looks at. @param memory of the encoder; absent: one cell of zeros */
+function decoderOn(
+  config: ModelConfig['decoder'],
+  { name, channels }: Encoder,
+  memory: MemoryGrid | undefined,
+  vocabulary: number,
+): { readonly decoder: Decoder; readonly grid: MemoryGrid } {
+  const given = memory ?? { side: 1, extra: 0 }
+  const side = memory && config.memorySide ? config.memorySide : given.side
+  const grid = { side, extra: given.extra }
+  const cells = grid.extra + side ** 2
+  const decoder = buildDecoder(config, { channels, cells, vocabulary, image: memory !== undefined })
+  if (side === given.side) return { decoder, grid }
+  if (grid.extra > 0)
+    throw argumentError(
+      'model',
+      'decoder.memorySide',
+      `left out for the encoder ${name}, whose memory is more than a map`,
+      side,
+    )
+  return { decoder: resampledDecoder(decoder, given.side, side), grid }
 }
 
 /**
@@ -46,7 +59,7 @@ export function buildModel(
   config: ModelConfig,
   vocabulary: number,
   image = true,
-  encoder = buildEncoder(config.encoder),
+  encoder = buildEncoder(config.encoder, config.image.size),
 ) {
   const side = Math.ceil(config.image.size / encoder.reduction)
   if (config.image.size < encoder.reduction)
@@ -56,11 +69,17 @@ export function buildModel(
       `at least ${encoder.reduction} for the encoder ${encoder.name}`,
       config.image.size,
     )
-  const cells = image ? side * side : 1
-  const decoder = transformerDecoder(config.decoder)
+  const extra = encoder.extraCells ?? 0
+  const cells = image ? extra + side ** 2 : 1
+  const { decoder, grid } = decoderOn(
+    config.decoder,
+    encoder,
+    image ? { side, extra } : undefined,
+    vocabulary,
+  )
   const specs = {
     encoder: (image ? encoder.specs : {}) as never,
-    decoder: transformerSpec(config.decoder, encoder.channels, cells, vocabulary),
+    decoder: decoder.specs as never,
   }
   return {
     config,
@@ -71,16 +90,19 @@ export function buildModel(
     specs,
     /** Positions S of the image memory. */
     cells,
+    /** What the decoder looks at, and its attention is of. */
+    grid,
     /** Image memory [B S, C] of normalised pixels [B, H, W, C >= 3]. */
     encode: (params: ModelParams, pixels: Tensor, mode: Mode): Tensor =>
       scope(() => {
         const map = encoder.forward(params.encoder as never, pixels, mode)
-        const [images = 0, height = 0, width = 0, channels = 0] = map.shape
-        if (height * width !== cells)
-          throw internalError(
-            `encoder ${encoder.name}: ${height * width} cells instead of ${cells}`,
-          )
-        return reshape({ x: map }, { shape: [images * cells, channels] })
+        const [images = 0] = pixels.shape
+        const { channels } = encoder
+        if (map.size !== images * cells * channels)
+          throw internalError(`encoder ${encoder.name}: ${map.shape} instead of ${cells} cells`)
+        return map.shape.length === 2
+          ? map
+          : reshape({ x: map }, { shape: [images * cells, channels] })
       }),
     /** The memory of the text-only baseline. */
     noImage: (images: number, params: ModelParams): Tensor =>

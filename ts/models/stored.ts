@@ -3,7 +3,7 @@
  * where the numbers that a kernel multiplies lie side by side; they are turned here and nowhere else.
  */
 import { requireTensors } from '../files/require-tensors.js'
-import type { SafetensorsFile } from '../files/safetensors.js'
+import type { TensorFile } from '../files/tensor-file.js'
 import type { ParamSpec } from './params.js'
 
 /** One parameter or statistic as it stands in a file. */
@@ -37,7 +37,7 @@ export function fromStored(spec: ParamSpec, values: Float32Array): Float32Array 
  * @throws CheckpointError naming the key that is missing, unknown or of another shape; nothing is half applied
  */
 export function readStored(
-  file: SafetensorsFile,
+  file: TensorFile,
   specs: Iterable<readonly [name: string, spec: ParamSpec]>,
   extra: 'refuse' | 'ignore',
 ): Map<string, Float32Array> {

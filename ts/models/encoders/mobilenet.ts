@@ -2,12 +2,15 @@
  * MobileNetV2 at width 1 without its classifier (Sandler et al. 2018, arXiv:1801.04381); names as in torchvision's
  * mobilenet_v2. The padding rule belongs to the weights: torchvision's are symmetric, TensorFlow's are 'same'.
  */
-import type { Padding } from '../../ops/padding.js'
-import { scope, type Tensor } from '../../tensor.js'
-import { batchNormSpec, convolutionSpec, convolutionWithNorm } from '../layers.js'
-import type { Mode } from '../mode.js'
-import type { ParamsOf } from '../params.js'
-import { defineEncoder, type Encoder, stageTrains } from './encoder.js'
+import { batchNormSpec, convolutionSpec } from '../layers.js'
+import { defineEncoder, type Encoder, stageTrains, type WeightsRule } from './encoder.js'
+import {
+  applyUnit,
+  type InvertedResidual,
+  invertedResidual,
+  type Unit,
+  unitSpec,
+} from './inverted-residual.js'
 
 export interface MobileNetShape {
   /** Channels of the first convolution. */
@@ -55,70 +58,34 @@ function blockShapes({ stem, blocks }: MobileNetShape): readonly BlockShape[] {
   )
 }
 
-/** Convolution and batch norm, as torchvision's Conv2dNormActivation numbers them. */
-function unitSpec(inputs: number, outputs: number, size: number, groups = 1) {
-  return [convolutionSpec(inputs, outputs, size, groups), batchNormSpec(outputs)] as const
-}
-
-type Unit = ParamsOf<ReturnType<typeof unitSpec>>
-
 function blockSpec({ inputs, outputs, expansion }: BlockShape) {
   const hidden = inputs * expansion
-  const depthwise = unitSpec(hidden, hidden, 3, hidden)
-  const project = unitSpec(hidden, outputs, 1)
   const expand = expansion === 1 ? [] : [unitSpec(inputs, hidden, 1)]
-  return { conv: [...expand, depthwise, ...project] as const }
+  const project = [convolutionSpec(hidden, outputs, 1), batchNormSpec(outputs)] as const
+  return { conv: [...expand, unitSpec(hidden, hidden, 3, hidden), ...project] as const }
 }
 
+/** Units, the last one's convolution and norm not in a list of their own. */
 type Block = { readonly conv: readonly (Unit | Unit[number])[] }
+
+function blockParts({ conv }: Block): InvertedResidual {
+  const units = conv.slice(0, -2) as Unit[]
+  const [expand, depthwise] = units.length === 2 ? units : [undefined, ...units]
+  return { expand, depthwise: depthwise as Unit, project: conv.slice(-2) as unknown as Unit }
+}
 
 /**
  * 224 x 224 gives 7 x 7 cells of 1,280 channels; 2,223,872 parameters.
  * @param sizes other than the published ones the model is not torchvision's
  */
-export function mobilenetV2(padding: 'symmetric' | 'same', sizes = published): Encoder {
+export function mobilenetV2({ padding, normEpsilon }: WeightsRule, sizes = published): Encoder {
   const { stem, head } = sizes
   const blocks = blockShapes(sizes)
   const last = blocks.at(-1)?.outputs ?? stem
   const specs = {
     features: [unitSpec(3, stem, 3), ...blocks.map(blockSpec), unitSpec(last, head, 1)] as const,
   }
-  const pad: Padding = padding === 'same' ? 'same' : 1
-
-  const inverted = (p: Block, shape: BlockShape, x: Tensor, mode: Mode, trains: boolean) =>
-    scope(() => {
-      const units = [...p.conv]
-      const projectNorm = units.pop() as Unit[1]
-      const projectConv = units.pop() as Unit[0]
-      const [depthConv, depthNorm] = units.pop() as Unit
-      const expand = units.pop() as Unit | undefined
-      const wide = expand
-        ? convolutionWithNorm(...expand, x, { padding: 0, activation: 'relu6' }, mode, trains)
-        : x
-      const filtered = convolutionWithNorm(
-        depthConv,
-        depthNorm,
-        wide,
-        {
-          stride: shape.stride,
-          padding: pad,
-          groups: shape.inputs * shape.expansion,
-          activation: 'relu6',
-        },
-        mode,
-        trains,
-      )
-      const residual = shape.stride === 1 && shape.inputs === shape.outputs ? x : undefined
-      return convolutionWithNorm(
-        projectConv,
-        projectNorm,
-        filtered,
-        { padding: 0, residual },
-        mode,
-        trains,
-      )
-    })
-
+  const style = { activation: 'relu6', padding, epsilon: normEpsilon } as const
   return defineEncoder({
     name: 'mobilenet_v2',
     specs,
@@ -127,23 +94,13 @@ export function mobilenetV2(padding: 'symmetric' | 'same', sizes = published): E
     stages: specs.features.map((_, i) => [`features.${i}.`]),
     reduction: blocks.reduce((product, { stride }) => product * stride, 2),
     forward: (p, x, mode) => {
-      const features = p.features as readonly (Unit | Block)[]
       let h = x
-      for (const [i, part] of features.entries()) {
-        const shape = blocks[i - 1]
+      for (const [i, part] of (p.features as readonly (Unit | Block)[]).entries()) {
         const trains = stageTrains(mode, i)
-        if (shape) {
-          h = inverted(part as Block, shape, h, mode, trains)
-        } else {
-          const stem = i === 0 ? { stride: 2, padding: pad } : { padding: 0 }
-          h = convolutionWithNorm(
-            ...(part as Unit),
-            h,
-            { ...stem, activation: 'relu6' },
-            mode,
-            trains,
-          )
-        }
+        const block = blocks[i - 1]
+        h = block
+          ? invertedResidual(blockParts(part as Block), h, style, block.stride, mode, trains)
+          : applyUnit(part as Unit, h, style, { stride: i === 0 ? 2 : 1 }, mode, trains)
       }
       return h
     },

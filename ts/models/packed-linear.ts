@@ -1,0 +1,26 @@
+/**
+ * Linear layers of a decoding step. On the CPU a product with few rows spends most of its time on laying out the weight;
+ * a state of decoding keeps the weight as the product wants it. No gradients: weights that change are packed anew.
+ */
+import { empty, type Tensor } from '../tensor.js'
+
+/** A weight [O, C] as the products of `packedLinear` want it; undefined on a GPU, which wants it as it is. */
+export function packLinear(weight: Tensor): Tensor | undefined {
+  const { device, dtype } = weight
+  if (device.name !== 'cpu') return undefined
+  const room = weight.shape.reduce((size, n) => size * 64 * Math.ceil(n / 64), 1)
+  const packed = empty([room], dtype, device)
+  device.kernels.packLinear(packed, weight)
+  return packed
+}
+
+/** x W^T + b, float32 [R, O], of x [R, C]. @param packed what `packLinear` made of the weight */
+export function packedLinear(
+  x: Tensor,
+  { weight, bias }: { readonly weight: Tensor; readonly bias: Tensor },
+  packed: Tensor | undefined,
+): Tensor {
+  const out = empty([x.shape[0] ?? 0, weight.shape[0] ?? 0], 'float32', x.device)
+  x.device.kernels.packedLinear(out, x, packed, weight, bias)
+  return out
+}
