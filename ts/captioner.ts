@@ -6,11 +6,12 @@
 import { decodeImage, type ImageInput } from './data/image.js'
 import { loadImages } from './data/image-loader.js'
 import type { CaptionOptions } from './decoding/options.js'
-import { argumentError, DisposedError, type ImageError } from './errors.js'
-import { type CaptionLoop, createCaptionLoop } from './models/caption-loop.js'
+import { argumentError, DisposedError, type ImageError, internalError } from './errors.js'
+import { type CaptionLoop, type CaptionText, createCaptionLoop } from './models/caption-loop.js'
 import {
   encodePixels,
   type ImageInputs,
+  type LoadedImages,
   loadParams,
   pixelInput,
   releaseParams,
@@ -18,6 +19,7 @@ import {
 import { dropFolds, type FoldCache } from './models/mode.js'
 import type { ModelParams } from './models/model.js'
 import { type ModelFolder, readModelFolder } from './models/model-folder.js'
+import type { CaptionAttention } from './models/word-attention.js'
 import { type Device, type DeviceName, openDevice } from './native.js'
 import type { DeviceInputs } from './step-cache.js'
 
@@ -27,8 +29,23 @@ export interface Caption {
   readonly score: number
   /** Token ids, begin and end left out. */
   readonly tokens: readonly number[]
+  /** Where in the image the model looked for each token, when that was asked for. */
+  readonly attention?: CaptionAttention
   /** The `numCaptions` best, when more than one was asked for; the first is this one. */
-  readonly captions?: readonly { readonly text: string; readonly score: number }[]
+  readonly captions?: readonly {
+    readonly text: string
+    readonly score: number
+    readonly attention?: CaptionAttention
+  }[]
+}
+
+/** A caption on its way, and at last the whole one. */
+export type CaptionProgress =
+  | { readonly done: false; readonly text: string; readonly tokens: readonly number[] }
+  | ({ readonly done: true } & Caption)
+
+export interface CaptionStreamOptions extends CaptionOptions {
+  readonly signal?: AbortSignal
 }
 
 export interface CaptionAllOptions extends CaptionOptions {
@@ -67,6 +84,12 @@ export class Captioner {
     return this.#device.name
   }
 
+  /** How images are prepared: made squares of `size` pixels a side, squashed or cropped. */
+  get image(): { readonly size: number; readonly resize: 'squash' | 'crop' } {
+    const { size, resize } = this.#folder.model.config.image
+    return { size, resize }
+  }
+
   /**
    * The caption of one image.
    * @throws ImageError when the image cannot be decoded; ArgumentError for options out of range
@@ -76,6 +99,37 @@ export class Captioner {
     const pixels = await decodeImage(image, this.#folder.model.config.image)
     const [caption] = await this.#captionPixels([pixels], options, [0])
     return caption as Caption
+  }
+
+  /**
+   * The caption of one image word by word: after each token the best caption that still grows, with `done` false; the
+   * last item is the whole caption, with `done` true. Of greedy search and sampling each continues the one before, of a
+   * beam search another may become the best. Leaving the loop early stops the work and frees its memory.
+   * @throws ImageError when the image cannot be decoded; ArgumentError for options out of range; the signal's reason
+   *   when it is aborted
+   *
+   * @example
+   * for await (const { text, done } of captioner.captionStream('photo.jpg', { beam: 1 })) show(text, done)
+   */
+  async *captionStream(
+    image: ImageInput,
+    options: CaptionStreamOptions = {},
+  ): AsyncGenerator<CaptionProgress> {
+    const { signal } = options
+    signal?.throwIfAborted()
+    this.#open()
+    const pixels = await decodeImage(image, this.#folder.model.config.image)
+    const captions = this.#open().stream(this.#images([pixels]), options)
+    try {
+      for (;;) {
+        signal?.throwIfAborted()
+        const { done, value } = await captions.next()
+        if (done) return yield { done, ...bestOf(value) }
+        yield { done: false, ...value }
+      }
+    } finally {
+      await captions.return([])
+    }
   }
 
   /**
@@ -139,16 +193,14 @@ export class Captioner {
     options: CaptionOptions,
     places: readonly number[],
   ): Promise<Caption[]> {
-    const loop = this.#open()
+    const found = await this.#open().captions(this.#images(pixels), options, places)
+    return found.map(bestOf)
+  }
+
+  #images(pixels: readonly Uint8Array[]): LoadedImages {
     const { model } = this.#folder
     const inputs = model.image ? { images: pixelInput(model, Buffer.concat(pixels)) } : {}
-    const found = await loop.captions({ count: pixels.length, inputs }, options, places)
-    return found.map((captions) => {
-      const best = captions[0]
-      if (!best) throw new Error('the search gave no caption')
-      const more = captions.map(({ text, score }) => ({ text, score }))
-      return captions.length > 1 ? { ...best, captions: more } : best
-    })
+    return { count: pixels.length, inputs }
   }
 
   #open(): CaptionLoop {
@@ -157,6 +209,15 @@ export class Captioner {
       'caption: this captioner was closed. Load it again with loadCaptioner()',
     )
   }
+}
+
+/** @param captions of one image, best first */
+function bestOf(captions: readonly CaptionText[]): Caption {
+  const [best] = captions
+  if (!best) throw internalError('caption: the decoding gave none')
+  return captions.length > 1
+    ? { ...best, captions: captions.map(({ tokens: _, ...caption }) => caption) }
+    : best
 }
 
 /** A loaded image and which one of the call it is. */

@@ -3,7 +3,9 @@ export {
   type Caption,
   type CaptionAllOptions,
   Captioner,
+  type CaptionProgress,
   type CaptionResult,
+  type CaptionStreamOptions,
   caption,
   loadCaptioner,
 } from './captioner.js'
@@ -41,6 +43,7 @@ export {
   statistic,
 } from './models/params.js'
 export { type PresetName, presetNames } from './models/presets.js'
+export type { CaptionAttention } from './models/word-attention.js'
 export {
   type Device,
   type DeviceName,

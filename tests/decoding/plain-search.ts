@@ -36,7 +36,9 @@ export function plainSearch(
   for (let position = 0; position < maxTokens; position++) {
     const candidates = live.flatMap((beam, from) =>
       logSoftmax(logitsAfter(beam.tokens)).flatMap((logProbability, token) =>
-        forbidden.includes(token) || (token === eos && position + 1 <= minTokens)
+        logProbability === Number.NEGATIVE_INFINITY ||
+        forbidden.includes(token) ||
+        (token === eos && position + 1 <= minTokens)
           ? []
           : [{ tokens: [...beam.tokens, token], score: beam.score + logProbability, from, token }],
       ),

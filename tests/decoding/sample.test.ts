@@ -45,6 +45,7 @@ type StepTensors = ReturnType<typeof stepOf>
 
 function queue(on: StepTensors, options: Step): void {
   const { position = 1, minTokens = 1, temperature, topK, topP } = options
+  const { typicalP = 1, mostTypical = 0 } = options
   on.tokens.device.kernels.sampleStep(
     on.tokens,
     on.sequences,
@@ -60,6 +61,8 @@ function queue(on: StepTensors, options: Step): void {
     temperature,
     topK,
     topP,
+    typicalP,
+    mostTypical,
   )
 }
 
@@ -98,6 +101,9 @@ for (const [name, options] of Object.entries<PlainSampling>({
   'top-k 5': { ...all, topK: 5 },
   'top-p 0.7': { ...all, topP: 0.7 },
   'temperature 2, top-k 8, top-p 0.8': { temperature: 2, topK: 8, topP: 0.8 },
+  'typical-p 0.6': { ...all, typicalP: 0.6 },
+  'the 9 most typical': { ...all, temperature: 2, mostTypical: 9 },
+  'temperature 2, top-p 0.9, typical-p 0.8': { temperature: 2, topK: 0, topP: 0.9, typicalP: 0.8 },
   'forbidden words': { ...all, forbidden: [0, 2, 7, 40] },
 }))
   test(`frequencies by a chi-square test: ${name}`, async (t) => {
@@ -149,6 +155,8 @@ for (const [vocabulary, count] of [
       { ...all, temperature: 1.7 },
       { ...all, topK: 7 },
       { temperature: 1.3, topK: 40, topP: 0.8 },
+      { ...all, temperature: 2, typicalP: 0.5 },
+      { ...all, temperature: 2, topP: 0.9, typicalP: 0.9, mostTypical: 5 },
     ]) {
       const step = { ...options, ...(forbidden.length && { forbidden }), seeds: seedsOf(count) }
       const expected = await drawn(rows, { ...step, on: cpu })
@@ -182,6 +190,14 @@ test('what is kept is exact: hot draws meet every kept word and no other', async
     [ties, { temperature: 100, topK: 10, topP: 0.45 }],
     [few, { temperature: 100, topK: 12, topP: 1 }],
     [row, { temperature: 100, topK: 1e6, topP: 1e-30 }],
+    [row, { temperature: 5, topK: 0, topP: 1, mostTypical: 6 }],
+    [row, { temperature: 1.5, topK: 12, topP: 1, typicalP: 0.3 }],
+    [row, { temperature: 100, topK: 0, topP: 1, typicalP: 1e-30 }],
+    [ties, { temperature: 1, topK: 0, topP: 1, mostTypical: 7 }],
+    [ties, { temperature: 1, topK: 10, topP: 1, typicalP: 0.5, forbidden: [8] }],
+    [zeroes, { temperature: 1, topK: 0, topP: 1, typicalP: 0.1 }],
+    [few, { temperature: 100, topK: 0, topP: 1, mostTypical: 12 }],
+    [few, { temperature: 100, topK: 0, topP: 0.7, typicalP: 0.9, mostTypical: 3 }],
   ] as const) {
     const { tokens } = await drawn(times(count, logits), { ...options, seeds: seedsOf(count) })
     const choices = [...plainChoices(logits, options).keys()]
@@ -309,7 +325,12 @@ test('nearly cold or with one word to choose from it is greedy', async (t) => {
   const options = { ...usual, beams: 1, numCaptions: 1 }
   const model = randomModel(options)
   const expected = await searchCaptions(onDevice(model, options), options)
-  for (const way of [{ temperature: 1e-6 }, { topK: 1 }, { topP: 1e-9 }]) {
+  for (const way of [
+    { temperature: 1e-6 },
+    { topK: 1 },
+    { topP: 1e-9 },
+    { topK: 1, typicalP: 0.5 },
+  ]) {
     const found = await sample({ ...options, ...way }, model)
     for (const [image, [best]] of found.entries()) {
       const [greedy] = expected[image] ?? []
@@ -345,6 +366,11 @@ test('numbers that are not finite, and options out of range', async (t) => {
     ],
     [{ topK: -1 }, 'caption: expected topK to be an integer from 0 to 2147483647, received -1'],
     [{ topP: 0 }, 'caption: expected topP to be a number above 0, up to 1, received 0'],
+    [{ typicalP: 2 }, 'caption: expected typicalP to be a number above 0, up to 1, received 2'],
+    [
+      { mostTypical: 0.5 },
+      'caption: expected mostTypical to be an integer from 0 to 2147483647, received 0.5',
+    ],
     [
       { numCaptions: 65 },
       'caption: expected numCaptions to be an integer from 1 to 64, received 65',

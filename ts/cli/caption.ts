@@ -4,33 +4,27 @@ import type { Command } from 'commander'
 import type { Captioner, CaptionResult } from '../captioner.js'
 import type { ImageInput } from '../data/image.js'
 import type { DeviceName } from '../native.js'
+import { addDecodingFlags, type DecodingFlags, decodingOf } from './decoding-flags.js'
 import { exitCodes } from './failure.js'
 import { noteFallback } from './fallback.js'
 import { duration, thousands, three } from './format.js'
 import { imagePaths } from './image-paths.js'
-import { deviceOption, given, jsonFlags, numberFrom, wholeNumber } from './options.js'
+import { deviceOption, given, jsonFlags, wholeNumber } from './options.js'
 import { createProgressBar, type ProgressBar } from './progress-bar.js'
 import { note, print, printJson } from './terminal.js'
 
-interface CaptionFlags {
+interface CaptionFlags extends DecodingFlags {
   readonly model: string
-  readonly beam?: number
-  readonly maxTokens?: number
-  readonly minTokens?: number
-  readonly lengthPenalty?: number
-  readonly numCaptions?: number
-  readonly temperature?: number
-  readonly topK?: number
-  readonly topP?: number
   readonly seed?: number
   readonly batchSize?: number
+  readonly attention?: string
   readonly recursive?: true
   readonly device: DeviceName
   readonly json?: true
 }
 
 export function addCaptionCommand(program: Command): void {
-  program
+  const command = program
     .command('caption')
     .summary('caption pictures')
     .description(
@@ -39,23 +33,17 @@ export function addCaptionCommand(program: Command): void {
     )
     .argument('<images...>', 'files, folders or -')
     .requiredOption('--model <folder>', 'model or run folder')
-    .option('--beam <n>', 'captions kept while searching; 1 is greedy', wholeNumber(1, 64))
-    .option('--max-tokens <n>', 'longest caption, in tokens', wholeNumber(1, 512))
-    .option('--min-tokens <n>', 'shortest caption, in tokens', wholeNumber(1, 512))
-    .option('--length-penalty <x>', 'larger prefers longer captions', numberFrom(0, 10))
+  addDecodingFlags(command)
     .option(
       '--num-captions <n>',
       'captions of each picture, at most --beam unless they are sampled',
       wholeNumber(1, 64),
     )
-    .option('--temperature <x>', 'sample: above 1 more varied, 0 is greedy', numberFrom(0, 100))
-    .option('--top-k <n>', 'sample from so many most probable words', wholeNumber(1, 2 ** 31 - 1))
-    .option(
-      '--top-p <x>',
-      'sample from the fewest most probable words that reach this probability',
-      numberFrom(0, 1),
-    )
     .option('--seed <n>', 'of sampling (default: 0)', wholeNumber(0, Number.MAX_SAFE_INTEGER))
+    .option(
+      '--attention <folder>',
+      'write where the model looked for each word: a PNG and a JSON of each picture',
+    )
     .option('--batch-size <n>', 'pictures captioned together (default: 32)', wholeNumber(1, 4096))
     .option('--recursive', 'folders within folders too')
     .addOption(deviceOption())
@@ -65,13 +53,15 @@ export function addCaptionCommand(program: Command): void {
 }
 
 const help = `
-What is not given here is as the model's generation.json says. With --temperature, --top-k or --top-p captions are sampled
-instead of searched for: the same seed gives the same captions.
+What is not given here is as the model's generation.json says. With --temperature, --top-k, --top-p, --typical-p or --tau
+captions are sampled instead of searched for: the same seed gives the same captions.
 
 Examples:
   captioneer caption photo.jpg --model ./runs/first
   captioneer caption ./holiday --recursive --model ./runs/first --beam 5 --num-captions 3
   captioneer caption photo.jpg --model ./runs/first --temperature 0.8 --top-p 0.9 --seed 1 --num-captions 5
+  captioneer caption photo.jpg --model ./runs/first --prefix "a dog" --no-repeat-ngram 2
+  captioneer caption photo.jpg --model ./runs/first --attention ./heat
   curl -s https://example.org/cat.jpg | captioneer caption - --model ./runs/first
   captioneer caption *.jpg --model ./runs/first --json > captions.json
 `
@@ -89,16 +79,24 @@ async function run(words: readonly string[], flags: CaptionFlags): Promise<void>
   using captioner = await loadCaptioner(flags.model, { device: flags.device })
   // On a terminal the captions themselves show how far it is.
   const bar = flags.json || !process.stdout.isTTY ? createProgressBar(process.stderr) : undefined
+  const writeAttention =
+    flags.attention === undefined
+      ? undefined
+      : await (await import('./attention-files.js')).attentionFiles({
+          folder: flags.attention,
+          resize: captioner.image.resize,
+        })
   const results: object[] = []
   let failed = 0
   const started = performance.now()
-  for await (const [name, result] of captionPictures(captioner, pictures, flags)) {
+  for await (const [{ name, input }, result] of captionPictures(captioner, pictures, flags)) {
+    const attention = result.error ? undefined : await writeAttention?.(name, input, result)
     if (result.error) {
       failed++
       if (bar) bar.note(result.error.message)
       else note(result.error.message)
     } else if (!flags.json) print(captionText(name, result, pictures.length > 1))
-    results.push(resultRow(name, result))
+    results.push({ ...resultRow(name, result), ...given({ attention }) })
     if (bar && pictures.length > 1) showProgress(bar, results.length, pictures.length, started)
   }
   bar?.end()
@@ -122,20 +120,25 @@ async function* captionPictures(
   captioner: Captioner,
   pictures: readonly Picture[],
   flags: CaptionFlags,
-): AsyncGenerator<[name: string, result: CaptionResult<ImageInput>]> {
-  const { beam, maxTokens, minTokens, lengthPenalty, numCaptions, batchSize } = flags
-  const search = { beam, maxTokens, minTokens, lengthPenalty, numCaptions, batchSize }
-  const { temperature, topK, topP, seed } = flags
-  const options = { ...search, temperature, topK, topP, seed }
+): AsyncGenerator<[picture: Picture, result: CaptionResult<ImageInput>]> {
+  const { numCaptions, seed, batchSize, attention } = flags
+  const options = {
+    ...decodingOf(flags),
+    ...given({ numCaptions, seed, batchSize }),
+    attention: attention !== undefined,
+  }
   let next = 0
   const inputs = pictures.map(({ input }) => input)
-  for await (const result of captioner.captionAll(inputs, given(options)))
-    yield [pictures[next++]?.name ?? '', result]
+  for await (const result of captioner.captionAll(inputs, options)) {
+    const picture = pictures[next++]
+    if (picture) yield [picture, result]
+  }
 }
 
 function resultRow(image: string, result: CaptionResult<ImageInput>): object {
   if (result.error) return { image, error: result.error.message }
-  const { text, score, tokens, captions } = result
+  const { text, score, tokens } = result
+  const captions = result.captions?.map(({ attention: _, ...caption }) => caption)
   return { image, caption: text, score, tokens, ...given({ captions }) }
 }
 

@@ -14,9 +14,10 @@ import {
   tensorsIn,
   unscoped,
 } from '../tensor.js'
+import type { LogitRules } from './rules.js'
 
 /**
- * Logits [R, V] of what follows after `tokens` int32 [R] were fed at `position`. Row r's token at an earlier position p
+ * Logits [R, V] of what follows after `tokens` int32 [R] were fed at `position`; rules may change them. Row r's token at an earlier position p
  * was fed in row ancestors[r, p] (int32 [R, T]), without ancestors in row r: that is where its keys and values are.
  */
 export type NextTokens = (tokens: Tensor, position: number, ancestors: Tensor | undefined) => Tensor
@@ -39,6 +40,8 @@ export interface DecodingOptions {
   readonly eos: number
   /** Tokens that never appear. */
   readonly forbidden?: readonly number[]
+  /** Rules that change logits before a token is chosen. */
+  readonly rules?: LogitRules
 }
 
 export interface FoundCaption {
@@ -63,21 +66,22 @@ export interface Decoding {
   }
   /** Queues the choice of the tokens that follow those fed at `position`. */
   readonly choose: (logits: Tensor, position: number) => void
-  /** Captions of each image, best first; none where nothing was possible. */
-  readonly results: () => Promise<FoundCaption[][]>
+  /** Captions of each image after so many positions, best first; none where nothing was possible. */
+  readonly results: (positions: number) => Promise<FoundCaption[][]>
 }
 
 /** Positions queued before the host looks whether all captions have ended. */
 export const stretch = 4
 
-/** Queues the positions from `from` on, up to a stretch of them. @throws ShapeError when the logits do not fit */
+/** Queues the positions from `from` on, up to `count` of them. @throws ShapeError when the logits do not fit */
 export function queueStretch(
   next: NextTokens,
   { state, rowsPerImage, choose }: Decoding,
   options: DecodingOptions,
   from: number,
+  count = stretch,
 ): void {
-  const end = Math.min(from + stretch, options.maxTokens)
+  const end = Math.min(from + count, options.maxTokens)
   for (let position = from; position < end; position++)
     scope(() => {
       const logits = next(state.tokens, position, state.ancestors)
@@ -87,28 +91,50 @@ export function queueStretch(
 }
 
 /**
- * Goes on from before the first position until every caption has ended. The tensors stay the caller's.
+ * Goes on from before the first position until every caption has ended; gives the positions decoded after each stretch.
+ * The tensors stay the caller's.
  * @param queue queues the stretch that begins at a position
- * @throws CheckpointError when an image has no caption, because logits are not finite
  */
+export async function* decodeStretches(
+  { state }: Decoding,
+  { maxTokens }: DecodingOptions,
+  queue: (from: number) => void,
+  positions = stretch,
+): AsyncGenerator<number> {
+  for (let from = 0; from < maxTokens; from += positions) {
+    queue(from)
+    const decoded = Math.min(from + positions, maxTokens)
+    const ended = decoded < maxTokens && (await state.done.read()).every((done) => done === 1)
+    yield decoded
+    if (ended) return
+  }
+}
+
+/** All stretches, and the captions. @throws CheckpointError when an image has no caption, because logits are not finite */
 export async function finishDecoding(
-  { state, results }: Decoding,
+  decoding: Decoding,
   options: DecodingOptions,
   queue: (from: number) => void,
 ): Promise<FoundCaption[][]> {
-  for (let from = 0; from < options.maxTokens; from += stretch) {
-    queue(from)
-    const last = from + stretch >= options.maxTokens
-    if (!last && (await state.done.read()).every((done) => done === 1)) break
-  }
-  const found = await results()
+  let positions = 0
+  for await (const decoded of decodeStretches(decoding, options, queue)) positions = decoded
+  return await foundCaptions(decoding, options, positions)
+}
+
+/** The captions after so many positions. @throws CheckpointError when an image has none, because logits are not finite */
+export async function foundCaptions(
+  { results }: Decoding,
+  { numCaptions = 1 }: DecodingOptions,
+  positions: number,
+): Promise<FoundCaption[][]> {
+  const found = await results(positions)
   for (const [image, { length }] of found.entries())
     if (length === 0)
       throw new CheckpointError(
         `caption: image ${image + 1} of ${found.length} has no possible caption: the model's logits are not finite or ` +
           'every token is forbidden. Its weights may be damaged',
       )
-  return found.map((captions) => captions.slice(0, options.numCaptions ?? 1))
+  return found.map((captions) => captions.slice(0, numCaptions))
 }
 
 /** The whole of it, from `begin` to the captions; frees what `begin` made. */

@@ -17,6 +17,7 @@ import {
   whole,
   wordsOf,
 } from './decoding.js'
+import { logitRules } from './rules.js'
 
 /** How tokens are drawn. */
 export interface Sampling {
@@ -26,6 +27,13 @@ export interface Sampling {
   readonly topK: number
   /** Of these only the fewest most probable whose probability reaches it, above 0; 1: all. */
   readonly topP: number
+  /**
+   * Of these only the fewest most typical ones whose probability reaches it, above 0; 1 when left out: all. A token is
+   * typical whose -log probability is near the entropy. Source: Meister et al. 2022, arXiv:2202.00666.
+   */
+  readonly typicalP?: number
+  /** Of these only so many most typical ones; 0 when left out: all. */
+  readonly mostTypical?: number
 }
 
 /** Below it only the most probable token is left. */
@@ -39,7 +47,7 @@ export interface SampleOptions extends DecodingOptions, Sampling {
 
 /**
  * Independent samples for each image, the most probable first. Rows of the step are images * numCaptions, the samples
- * of an image side by side. Scores are those of the model itself: temperature 1, nothing left out.
+ * of an image side by side. Scores are those of the model itself, with the rules: temperature 1, nothing left out.
  * @throws ArgumentError for options out of range; ShapeError when the logits do not fit; CheckpointError when an image
  *   has no caption, because logits are not finite
  */
@@ -84,10 +92,12 @@ export function sampleSeeds(seed: number, places: readonly number[], samples: nu
 export function beginSample(options: DecodingOptions & Sampling, seeds: Tensor): Decoding {
   checkDecoding(options, 64)
   const { device, images, maxTokens, bos, eos, minTokens = 1, numCaptions = 1 } = options
-  const { temperature, topK, topP } = options
+  const { temperature, topK, topP, typicalP = 1, mostTypical = 0 } = options
   whole('topK', topK, 0, 2 ** 31 - 1)
-  if (!(topP > 0 && topP <= 1))
-    throw argumentError('caption', 'topP', 'a number above 0, up to 1', topP)
+  whole('mostTypical', mostTypical, 0, 2 ** 31 - 1)
+  for (const [name, share] of Object.entries({ topP, typicalP }))
+    if (!(share > 0 && share <= 1))
+      throw argumentError('caption', name, 'a number above 0, up to 1', share)
   if (!(temperature >= lowestTemperature && temperature < Number.POSITIVE_INFINITY))
     throw argumentError(
       'caption',
@@ -105,10 +115,13 @@ export function beginSample(options: DecodingOptions & Sampling, seeds: Tensor):
     seeds,
   }
   const forbidden = forbiddenIds(options)
+  const forced = options.rules?.forced
+  const adjust = logitRules(options, state.sequences)
   return {
     rowsPerImage: numCaptions,
-    state: { ...state, ...(forbidden && { forbidden }) },
-    choose: (logits, position) =>
+    state: { ...state, ...(forbidden && { forbidden }), ...(forced && { forced }) },
+    choose: (logits, position) => {
+      adjust(logits, position)
       device.kernels.sampleStep(
         state.tokens,
         state.sequences,
@@ -124,7 +137,10 @@ export function beginSample(options: DecodingOptions & Sampling, seeds: Tensor):
         temperature,
         topK,
         topP,
-      ),
+        typicalP,
+        mostTypical,
+      )
+    },
     results: () => results(state, options),
   }
 }

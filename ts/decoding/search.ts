@@ -15,6 +15,7 @@ import {
   whole,
   wordsOf,
 } from './decoding.js'
+import { logitRules } from './rules.js'
 
 /** At most `beams` captions are returned for each image. */
 export interface SearchOptions extends DecodingOptions {
@@ -55,10 +56,13 @@ export function beginSearch(options: SearchOptions): Decoding {
     done: filled(0, [images], 'int32', device),
   }
   const forbidden = forbiddenIds(options)
+  const forced = options.rules?.forced
+  const adjust = logitRules(options, state.sequences)
   return {
     rowsPerImage: beams,
-    state: { ...state, ...(forbidden && { forbidden }) },
-    choose: (logits, position) =>
+    state: { ...state, ...(forbidden && { forbidden }), ...(forced && { forced }) },
+    choose: (logits, position) => {
+      adjust(logits, position)
       device.kernels.beamStep(
         state.scores,
         state.tokens,
@@ -75,8 +79,9 @@ export function beginSearch(options: SearchOptions): Decoding {
         eos,
         minTokens,
         lengthPenalty,
-      ),
-    results: () => results(state, options),
+      )
+    },
+    results: (positions) => results(state, options, positions),
   }
 }
 
@@ -86,8 +91,9 @@ async function results(
     Tensor
   >,
   options: SearchOptions,
+  positions: number,
 ): Promise<FoundCaption[][]> {
-  const { images, beams, maxTokens, lengthPenalty = 1 } = options
+  const { images, beams, lengthPenalty = 1 } = options
   const [finishedScores, finishedSequences, finishedLengths, scores, sequences] = await Promise.all(
     [
       state.finishedScores.read(),
@@ -105,8 +111,8 @@ async function results(
       finished: true,
     }))
     const unfinished = rows.map((row) => ({
-      tokens: wordsOf(sequences, row, maxTokens, options),
-      score: (scores[row] ?? Number.NEGATIVE_INFINITY) / maxTokens ** lengthPenalty,
+      tokens: wordsOf(sequences, row, positions, options),
+      score: (scores[row] ?? Number.NEGATIVE_INFINITY) / positions ** lengthPenalty,
       finished: false,
     }))
     return [...finished, ...unfinished].filter(({ score }) => score > Number.NEGATIVE_INFINITY)
