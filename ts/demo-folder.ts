@@ -8,12 +8,18 @@ import { ArgumentError } from './errors.js'
 import type { Prediction } from './evaluate/judge.js'
 import { fileError, systemCode } from './files/system-error.js'
 import type { PictureOf } from './report/gallery.js'
-import type { SampleCaption } from './train/events.js'
 
 /** Tells a demo's folder from others. */
 const MARK = '.captioneer-demo'
 /** Longer side of sample pictures, pixels. */
 const SIDE = 256
+
+/** A picture that the demo captioned; `image` is its PNG file. */
+export interface DemoSample {
+  readonly image: string
+  readonly caption: string
+  readonly references: readonly string[]
+}
 
 export interface DemoFolder {
   readonly scenes: string
@@ -71,8 +77,8 @@ export async function saveSamples(
   predictions: readonly Prediction[],
   folder: string,
   pictureOf: PictureOf,
-): Promise<SampleCaption[]> {
-  const samples: SampleCaption[] = []
+): Promise<DemoSample[]> {
+  const samples: DemoSample[] = []
   for (const prediction of predictions) {
     const { path, caption, references } = prediction
     const name = `${samples.length + 1}-${basename(path, extname(path))}`

@@ -3,21 +3,17 @@
  * text-only baseline, evaluates on pictures it has not seen, and writes a report. Only what is put together is decided
  * here; the work is done by data/scenes/, train/, evaluate/ and report/.
  */
-import { readFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import { parse } from 'yaml'
-import { readDataset, splitOf } from './data/dataset.js'
+import { resolve } from 'node:path'
 import type { SceneOptions } from './data/scenes/scene.js'
 import { readScenes, writeScenes } from './data/scenes/write.js'
-import { openDemoFolder, pictures, saveSamples } from './demo-folder.js'
+import { type DemoSample, openDemoFolder, pictures, saveSamples } from './demo-folder.js'
 import { argumentError } from './errors.js'
 import { evaluate } from './evaluate/evaluate.js'
-import { readJsonLines } from './files/json-lines.js'
 import { type DeviceName, openDevice } from './native.js'
-import { type ReportInput, writeReport } from './report/report.js'
-import type { SampleCaption, StepProgress, TrainEvent } from './train/events.js'
+import { reportRun } from './report/run-report.js'
+import type { StepProgress, TrainEvent } from './train/events.js'
 import { resolveModel } from './train/resolve-config.js'
-import { type TrainOptions, type TrainResult, train } from './train/train.js'
+import { type TrainOptions, train } from './train/train.js'
 
 const PRESET = 'tiny'
 /** Scenes drawn, as large as the preset takes them. */
@@ -88,7 +84,7 @@ export interface DemoResult {
     readonly cider: number
   }
   /** Pictures of the validation split with their captions; `image` is a file in `out`. */
-  readonly samples: readonly SampleCaption[]
+  readonly samples: readonly DemoSample[]
   readonly report: string
   readonly model: string
 }
@@ -156,21 +152,17 @@ export async function runDemo(options: DemoOptions = {}): Promise<DemoResult> {
   const shown = evaluation.predictions.slice(0, SAMPLES)
   const samples = await saveSamples(shown, folder.samples, picture)
   const trainSeconds = textOnly.trainSeconds + trained.trainSeconds
-  await writeReport(folder.report, {
+  await reportRun(trained.run, {
+    path: folder.report,
     title: 'captioneer demo',
     summary:
       `A small captioner, trained for ${seconds(trainSeconds)} on ` +
       `${options.data === undefined ? 'pictures that the computer drew' : `the pictures of ${data}`} ` +
       'and judged on pictures that it has not seen.',
-    device: device.description,
-    facts: facts(trained, trainSeconds, seed),
-    config: parse(await readFile(join(trained.run, 'config.yaml'), 'utf8')),
-    data: await dataFacts(data, seed),
-    history: await readJsonLines(join(trained.run, 'history.jsonl')),
     evaluation,
     textOnlyLoss: textOnly.best.loss,
-    seed,
     picture,
+    device: options.device,
   })
   const { loss, shuffledLoss = Number.NaN, exactMatch, bleu, cider } = evaluation
   return {
@@ -210,35 +202,12 @@ function trainingSettings(
     'validation.captions': VALIDATION_CAPTIONS,
     'validation.samples': SAMPLES,
     'validation.beam': 1,
+    // The demo's own report shows this one's run and the larger evaluation.
+    report: false,
     ...(device && { device }),
     ...(signal && { signal }),
     ...(onProgress && { onProgress }),
     ...(onEvent && { onEvent }),
-  }
-}
-
-function facts(
-  { step, epoch, imagesPerSecond, captionsPerSecond, peakBytes, skipped }: TrainResult,
-  trainSeconds: number,
-  seed: number,
-): [name: string, value: string][] {
-  return [
-    ['seed', String(seed)],
-    ['training', `${seconds(trainSeconds)}, ${step} steps, ${epoch} epochs`],
-    ['speed', `${imagesPerSecond.toFixed(0)} images/s, ${captionsPerSecond.toFixed(0)} captions/s`],
-    ['memory of the device', `${(peakBytes / 2 ** 20).toFixed(0)} MiB at most`],
-    ['steps skipped', String(skipped)],
-  ]
-}
-
-async function dataFacts(path: string, seed: number): Promise<NonNullable<ReportInput['data']>> {
-  const dataset = await readDataset(path, { seed })
-  return {
-    layout: dataset.layout,
-    root: path,
-    training: splitOf(dataset, 'train').length,
-    validation: splitOf(dataset, 'val').length,
-    problems: dataset.problems,
   }
 }
 

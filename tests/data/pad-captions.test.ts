@@ -2,7 +2,9 @@
 import test from 'ava'
 import { type HostCaptions, packCaptions, uploadCaptions } from '../../ts/data/batches.js'
 import { padCaptions, paddedSizes } from '../../ts/data/pad-captions.js'
-import { transformerDecoder, transformerSpec } from '../../ts/models/decoders/transformer.js'
+import { decoderSchema } from '../../ts/models/config.js'
+import type { DecoderParams } from '../../ts/models/decoders/decoder.js'
+import { transformerDecoder } from '../../ts/models/decoders/transformer.js'
 import { trainingMode } from '../../ts/models/mode.js'
 import { namedTensors } from '../../ts/models/params.js'
 import { createRandom } from '../../ts/random.js'
@@ -85,7 +87,7 @@ test('few sizes, few pads', (t) => {
 
 test('loss and gradients are those without pads', async (t) => {
   const [images, cells, channels, vocabulary] = [3, 4, 12, 48]
-  const config = {
+  const config = decoderSchema.parse({
     dim: 24,
     layers: 2,
     heads: 3,
@@ -98,9 +100,9 @@ test('loss and gradients are those without pads', async (t) => {
     tied: true,
     positions: 'learned',
     maxTokens: 52,
-  } as const
-  const decoder = transformerDecoder(config)
-  const params = filled(transformerSpec(config, channels, cells, vocabulary), device)
+  })
+  const decoder = transformerDecoder(config, { channels, cells, vocabulary })
+  const params = filled(decoder.specs, device) as DecoderParams
   const shape = [images * cells, channels]
   const memory = tensor(Float32Array.from(unit('memory', images * cells * channels)), shape, device)
   const exact = captions(images, 5, 1)

@@ -167,6 +167,50 @@ test('Flickr results: the row without its comment is counted, the header is no r
   ])
 })
 
+test('Flickr results after cleaning: commas between the same three columns', async (t) => {
+  const folder = await folderOf(t, {
+    ...pictures(['a.jpg', 'b.jpg'], 'flickr30k_images/'),
+    'results.csv': [
+      'image_name,comment_number,comment',
+      'a.jpg,0,two men stand  outside',
+      'a.jpg,1,"a man, a dog"',
+      'b.jpg,0,a dog runs',
+    ].join('\n'),
+  })
+  const dataset = await readDataset(folder, { valFraction: 0 })
+  t.deepEqual(summary(dataset), [
+    ['a.jpg', ['two men stand outside', 'a man, a dog'], 'train'],
+    ['b.jpg', ['a dog runs'], 'train'],
+  ])
+  t.deepEqual(dataset.problems, [])
+})
+
+test("EIR's captions.csv beside a folder of images: IDs are stems, kept as text, repeated for several captions", async (t) => {
+  const ids = ['000000000009', '000000000034', '1e3']
+  const folder = await folderOf(t, {
+    ...pictures(
+      ids.map((id) => `${id}.jpg`),
+      'images/',
+    ),
+    'captions.csv': [
+      'ID,Sequence',
+      '000000000009,A plate of food.',
+      '000000000034,A zebra in the Field.',
+      '000000000009,"Food, on a plate."',
+      '1e3,A horse',
+      '000000099999,nobody',
+    ].join('\n'),
+  })
+  const dataset = await readDataset(folder, { valFraction: 0 })
+  t.deepEqual(summary(dataset), [
+    ['000000000009', ['A plate of food.', 'Food, on a plate.'], 'train'],
+    ['000000000034', ['A zebra in the Field.'], 'train'],
+    ['1e3', ['A horse'], 'train'],
+  ])
+  t.is(dataset.images[0]?.path, join(folder, 'images/000000000009.jpg'))
+  t.deepEqual(problems(dataset), { 'captions without an image': 1 })
+})
+
 test('captions.txt: quoted fields with commas, quotes and line ends; commas nobody quoted', async (t) => {
   const folder = await folderOf(t, {
     ...pictures(names, 'Images/'),

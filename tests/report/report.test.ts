@@ -5,10 +5,14 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import test from 'ava'
 import sharp from 'sharp'
-import type { EvaluateResult } from '../../ts/evaluate/evaluate.js'
 import { judge } from '../../ts/evaluate/judge.js'
+import type { Chart } from '../../ts/report/charts.js'
 import { chartsOf } from '../../ts/report/curves.js'
+import type { ReportedEvaluation } from '../../ts/report/evaluation-file.js'
+import { chooseGroups, type Look, withPictures } from '../../ts/report/gallery.js'
+import { histogramsOf } from '../../ts/report/histograms.js'
 import { type ReportInput, writeReport } from '../../ts/report/report.js'
+import { chartSvg } from '../../ts/report/static-chart.js'
 import { temporaryFolder } from '../files/temporary-folder.js'
 
 const HOSTILE = `</script></title><script>document.title='owned'</script><img src=x onerror="document.title='owned'">'"&`
@@ -26,7 +30,7 @@ const history = [
 ]
 
 /** An evaluation of three images in `folder`, one of which is no image. */
-async function evaluation(folder: string): Promise<EvaluateResult> {
+async function evaluation(folder: string): Promise<ReportedEvaluation> {
   const picture = sharp({ create: { width: 300, height: 200, channels: 3, background: 'red' } })
   await picture.png().toFile(join(folder, 'one.png'))
   await picture.jpeg().toFile(join(folder, 'two.jpg'))
@@ -35,58 +39,80 @@ async function evaluation(folder: string): Promise<EvaluateResult> {
     id: name,
     path: join(folder, name),
     captions: [captions[i] ?? '', `${captions[i]} again`],
-    split: 'val' as const,
   }))
   const perImage = images.map(() => ({ nats: 4, tokens: 2 }))
   const loss = { loss: 2, accuracy: 0.5, accuracy5: 0.75, tokens: 6, perImage }
-  const measured = {
+  const result = judge({
     images,
-    errors: [new Error(`reading image "${HOSTILE}": it is empty`)],
+    skipped: 1,
+    warnings: [`reading image "${HOSTILE}": it is empty`],
     loss,
     shuffledLoss: { ...loss, loss: 3, perImage: perImage.map(() => ({ nats: 6, tokens: 2 })) },
-    captions: captions.map((text) => ({ text, score: -1, tokens: [1] })),
+    captions: captions.map((text) => ({ text, score: -1 })),
     captionSeconds: 1,
-  }
+    trainingCaptions: captions,
+    exact: [true, false, false],
+    jars: { corpus: {}, perImage: [] },
+    seed: 0,
+  })
   return {
     split: 'val',
     problems: [{ kind: HOSTILE, count: 1, examples: [HOSTILE] }],
     decoding: { beam: 3, maxTokens: 30, lengthPenalty: 0.7 },
-    ...judge(measured, captions, [true, false, false], 0),
+    ...result,
   }
 }
 
-async function written(folder: string): Promise<{ path: string; text: string }> {
+/** Heat maps for one.png: a word with a map, and text without one. */
+const looks = new Map<string, Look>([
+  [
+    'one.png',
+    {
+      square: true,
+      words: [{ text: 'a red', map: Buffer.from('map') }, { text: HOSTILE }],
+      sheet: async () => Buffer.from(''),
+    },
+  ],
+])
+
+async function written(folder: string, changes: Partial<ReportInput> = {}) {
   const path = join(folder, 'report.html')
-  const input: ReportInput = {
+  const result = await evaluation(folder)
+  await writeReport(path, {
     title: HOSTILE,
     summary: HOSTILE,
-    device: HOSTILE,
-    facts: [[HOSTILE, HOSTILE]],
+    run: [[HOSTILE, HOSTILE]],
+    data: [[HOSTILE, HOSTILE]],
+    problems: [[HOSTILE, HOSTILE]],
     config: { optimizer: { name: HOSTILE, betas: [0.9, 0.999] }, seed: 3 },
-    history,
-    evaluation: await evaluation(folder),
+    curves: chartsOf(history),
+    histograms: histogramsOf(result),
+    evaluation: result,
     textOnlyLoss: 2.9,
-  }
-  await writeReport(path, input)
+    pictures: await withPictures(chooseGroups(result, 0), ({ path }) => readFile(path), looks),
+    ...changes,
+  })
   return { path, text: await readFile(path, 'utf8') }
 }
 
 /** The text without scripts and styles: what is markup and words. */
 function withoutCode(text: string): string {
-  return text.replace(/<(script|style)>.*?<\/\1>/gs, '')
+  return text.replace(/<(script|style)\b[^>]*>.*?<\/\1>/gs, '')
 }
 
 test('the page stands alone', async (t) => {
   const { text } = await written(await temporaryFolder(t))
   const markup = withoutCode(text)
-  t.is([...text.matchAll(/<script>/g)].length, 2)
-  t.false(/<script[^>]/.test(text))
+  // The photograph that a heat map lies on is in the page already.
+  const code = text.replace('url(${photo})', '')
+  t.is([...text.matchAll(/<script>/g)].length, 3)
+  t.deepEqual(text.match(/<script [^>]*>/g), ['<script type="application/json" id="charts">'])
   t.notRegex(markup, /<(link|iframe|object|embed|base|form)\b/)
-  t.false(/@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|\bimport\b/.test(text))
-  t.false(/https?:/.test(markup))
+  t.false(/@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|\bimport\b/.test(code))
+  t.false(/https?:/.test(markup.replaceAll('http://www.w3.org/2000/svg', '')))
   const sources = [...markup.matchAll(/<[^>]*\s(?:src|href|srcset|action)=("[^"]*"|\S+)/g)]
-  t.is(sources.length, 2)
-  for (const [, source] of sources) t.regex(source ?? '', /^"data:image\/jpeg;base64,/)
+  t.is(sources.length, 3)
+  for (const [, source] of sources) t.regex(source ?? '', /^"data:image\/(jpeg|png);base64,/)
   t.regex(markup, /default-src &#39;none&#39;/)
 })
 
@@ -109,20 +135,20 @@ test('the page shows scores, floors, intervals, pictures and what could not be s
   for (const loss of ['2.000', '2.900', '3.000']) t.true(markup.includes(`${loss}</span>`), loss)
   t.regex(markup, /33\.3 %/)
   t.regex(markup, /cannot be shown/)
-  t.regex(markup, /<p class="caption" dir="auto">a red wall<\/p>/)
+  t.regex(markup, /<p class="caption" dir="auto"><span data-word="0">a red<\/span>/)
+  t.regex(markup, /<p class="caption" dir="auto">two dogs<\/p>/)
+  t.regex(markup, /METEOR, exact \+ stem \+ synonym/)
 })
 
 test('a verdict says whether the image is used', async (t) => {
   const folder = await temporaryFolder(t)
   const result = await evaluation(folder)
-  const path = join(folder, 'verdict.html')
   const verdictOf = async (loss: number, shuffledLoss: number, textOnlyLoss: number) => {
-    await writeReport(path, {
-      title: 't',
+    const { text } = await written(folder, {
       evaluation: { ...result, loss, shuffledLoss },
       textOnlyLoss,
     })
-    return /look at the image\?<\/h2>\s*<p>(\w+)/.exec(await readFile(path, 'utf8'))?.[1]
+    return /look at the image\?<\/h2>\s*<p>(\w+)/.exec(text)?.[1]
   }
   t.is(await verdictOf(2, 3, 2.5), 'Yes')
   t.is(await verdictOf(2.4, 3, 2.5), 'Hardly')
@@ -151,6 +177,34 @@ test('curves: long ones are thinned to means, missing values left out, empty cha
   t.deepEqual(chartsOf(broken), [])
 })
 
+test('histograms count words and scores, in percent', async (t) => {
+  const folder = await temporaryFolder(t)
+  const [lengths, scores] = histogramsOf(await evaluation(folder))
+  const [own, references] = lengths?.series ?? []
+  const share = (values: typeof own, words: number) =>
+    values?.values[lengths?.x.indexOf(words) ?? -1]
+  t.is(share(own, 2), 33.33)
+  t.is(share(references, 3), 50, 'of six references, three have three words')
+  for (const { values } of [...(lengths?.series ?? []), ...(scores?.series ?? [])])
+    t.true(Math.abs(values.reduce((sum: number, value) => sum + (value ?? 0), 0) - 100) < 0.1)
+  t.deepEqual(histogramsOf({ ...(await evaluation(folder)), predictions: [] }), [])
+})
+
+test('charts on paper: lines stay inside, and axes have round numbers', async (t) => {
+  const [loss] = chartsOf(history)
+  const svg = chartSvg(loss as Chart)
+  const { width, height } = await sharp(
+    Buffer.from(svg.replaceAll(/var\([^)]*\)/g, 'red')),
+  ).metadata()
+  t.deepEqual([width, height], [480, 250])
+  const points = [...svg.matchAll(/[ML](-?[\d.]+) (-?[\d.]+)/g)]
+  t.true(points.length > 500)
+  for (const [, x, y] of points)
+    t.true(Number(x) >= 0 && Number(x) <= 480 && Number(y) >= 0 && Number(y) <= 250)
+  const labels = [...svg.matchAll(/text-anchor="(?:end|middle)">([^<]+)</g)].map(([, text]) => text)
+  t.deepEqual(labels, ['0', '1', '2', '500', '1000', '1500', '2000'])
+})
+
 test('a browser draws the curves and runs no script that stands in a text', async (t) => {
   const browser = await firstOf(['/usr/bin/chromium', '/usr/bin/google-chrome'])
   if (browser === undefined) {
@@ -165,8 +219,10 @@ test('a browser draws the curves and runs no script that stands in a text', asyn
     [...flags, '--enable-logging=stderr', '--dump-dom', `file://${path}`],
     { timeout: 60_000, maxBuffer: 2 ** 26 },
   )
-  t.is([...stdout.matchAll(/<canvas/g)].length, 4)
-  t.is([...stdout.matchAll(/class="u-legend/g)].length, 4)
+  t.is([...stdout.matchAll(/<canvas/g)].length, 6)
+  t.is([...stdout.matchAll(/class="u-legend/g)].length, 6)
+  t.regex(stdout, /<html lang="en" class="drawn">/)
+  t.regex(stdout, /<span style="aspect-ratio: 256 \/ 171; background-image: url/)
   t.false(/<title>owned/.test(stdout))
 })
 

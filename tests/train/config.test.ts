@@ -6,6 +6,7 @@ import { presetNames, presets } from '../../ts/models/presets.js'
 import { createRandom } from '../../ts/random.js'
 import { expandAliases } from '../../ts/train/aliases.js'
 import { configToYaml } from '../../ts/train/config.js'
+import { isBetter, metricOf } from '../../ts/train/metric.js'
 import { type ConfigSources, resolveConfig, resolveModel } from '../../ts/train/resolve-config.js'
 import { temporaryFolder } from '../files/temporary-folder.js'
 
@@ -25,6 +26,7 @@ test('defaults: the preset for photographs, and nothing optional', (t) => {
   t.is(config.preset, 'mobilenetv2-transformer')
   t.is(config.model.encoder.padding, 'same')
   t.deepEqual(config.validation, {
+    metric: undefined,
     every: 'epoch',
     images: 1000,
     captions: 200,
@@ -101,6 +103,25 @@ test('resolveModel needs no data', (t) => {
   t.is(resolveModel({ flags: { 'model.decoder.layers': '7' } }).decoder.layers, 7)
 })
 
+test('validations are compared by loss, by CIDEr-D in self-critical training, or as asked', (t) => {
+  const config = resolveConfig({ overrides: { data } })
+  t.is(metricOf(config), 'loss')
+  const critical = resolveConfig({
+    overrides: { 'data.path': 'x', init: 'x', initStrict: false, 'selfCritical.samples': 3 },
+  })
+  t.deepEqual(critical.selfCritical, { samples: 3, temperature: 1, weight: 1 })
+  t.is(metricOf(critical), 'cider')
+  const asked = resolveConfig({ overrides: { data, 'validation.metric': 'bleu4' } })
+  t.is(metricOf(asked), 'bleu4')
+  const best = { loss: 2, bleu4: 0.2, cider: 0.5 }
+  t.true(isBetter('loss', best, null))
+  t.false(isBetter('loss', { ...best, loss: Number.NaN }, null))
+  t.true(isBetter('loss', { ...best, loss: 1.9 }, best))
+  t.false(isBetter('loss', best, best))
+  t.false(isBetter('cider', { ...best, loss: 1.9 }, best))
+  t.true(isBetter('cider', { ...best, cider: 0.6 }, best))
+})
+
 const refusals: [ConfigSources, string][] = [
   [{}, 'config: expected data.path to be the path of a data set, received undefined'],
   [
@@ -109,7 +130,7 @@ const refusals: [ConfigSources, string][] = [
   ],
   [
     { preset: 'tinny' },
-    'config: expected preset to be one of "tiny", "mobilenetv2-transformer", "resnet18-transformer", received "tinny"; did you mean "tiny"?',
+    `config: expected preset to be one of ${presetNames.map((name) => `"${name}"`).join(', ')}, received "tinny"; did you mean "tiny"?`,
   ],
   [
     { overrides: { 'optimizer.learningrate': 1 } },
@@ -170,6 +191,18 @@ const refusals: [ConfigSources, string][] = [
   [
     { overrides: { data, model: { decoder: { dim: 9, heads: 3, positions: 'sinusoidal' } } } },
     'config: expected model.decoder.dim to be even with sinusoidal positions, received 9',
+  ],
+  [
+    { overrides: { data, 'selfCritical.samples': 5 } },
+    'config: expected init to be a model folder when selfCritical is given, as captions of an untrained model earn no rewards, received undefined',
+  ],
+  [
+    { overrides: { data, validation: { metric: 'cider', captions: 0 } } },
+    'config: expected validation.captions to be at least 1 when validations are compared by cider, received 0',
+  ],
+  [
+    { overrides: { data, 'optimizer.name': 'adamax' } },
+    'config: expected optimizer.name to be one of "adamw", "adam", "adabeliefw", "adabelief", "sgdm", received "adamax"; did you mean "adamw"?',
   ],
   [
     { preset: 'tiny', overrides: { data, cacheFeatures: true } },
@@ -246,33 +279,68 @@ test('1000 damaged config files: an ArgumentError or a valid config', async (t) 
   t.false('a' in {})
 })
 
-test('flags of the other trainer are aliases', (t) => {
+test('the nine flags of the Keras trainer are aliases', (t) => {
   const flags = expandAliases({
-    seq_length: '36',
-    batch_size: '128',
+    preset: 'efficientnetb1-transformer-s',
+    seq_length: '30',
+    batch_size: '64',
     epochs: '20',
-    embed_dim: '512',
-    ff_dim: '256',
-    dec_heads: '4',
+    embed_dim: '768',
+    ff_dim: '384',
+    enc_heads: '3',
+    dec_heads: '6',
     artifact_dir: './local_runs/default_run',
-    lr: '0.001',
+    lr: '0.0005',
     'data.path': 'x',
   })
-  t.like(resolveConfig({ flags }), {
-    batchSize: 128,
+  const plain = resolveConfig({ preset: 'efficientnetb1-transformer-s', overrides: { data } })
+  t.deepEqual(resolveConfig({ flags }), {
+    ...plain,
+    batchSize: 64,
     epochs: 20,
     out: './local_runs/default_run',
-    optimizer: { learningRate: 0.001 },
-    model: { decoder: { dim: 512, feedForward: 256, heads: 4, maxTokens: 36 } },
+    data: { ...plain.data, path: 'x' },
+    optimizer: { ...plain.optimizer, learningRate: 0.0005 },
+    model: {
+      ...plain.model,
+      decoder: {
+        ...plain.model.decoder,
+        maxTokens: 30,
+        dim: 768,
+        headSize: 768,
+        feedForward: 384,
+        memoryHeads: 3,
+        heads: 6,
+      },
+    },
   })
+})
+
+test('aliases set their keys with any preset, and choose nothing else', (t) => {
+  t.deepEqual(expandAliases({ embed_dim: '512', dec_heads: '4' }), {
+    'model.decoder.dim': '512',
+    'model.decoder.heads': '4',
+  })
+  const given = expandAliases({
+    preset: 'efficientnetb1-transformer-l',
+    embed_dim: '512',
+    'model.decoder.headSize': '64',
+  })
+  t.is(given['model.decoder.headSize'], '64')
   t.throws(() => expandAliases({ lr: '1', 'optimizer.learningRate': '2' }), {
     instanceOf: ArgumentError,
     message:
       'flag --optimizer.learningRate: optimizer.learningRate is given twice. Leave one of the two out',
   })
-  t.throws(() => expandAliases({ enc_heads: '2' }), {
+})
+
+test('--enc_heads is refused where there is no block for them', (t) => {
+  const flags = expandAliases({ enc_heads: '4', 'data.path': 'x' })
+  t.throws(() => resolveConfig({ flags }), {
     instanceOf: ArgumentError,
     message:
-      'flag --enc_heads: this version has no transformer on the image side. Leave the flag out',
+      'config: expected model.decoder.memoryHeads (--enc_heads) to be left out where model.decoder.memory is not "block", as the presets efficientnetb1-transformer-* have it, received "4"',
   })
+  const block = resolveConfig({ flags: { ...flags, 'model.decoder.memory': 'block' } })
+  t.is(block.model.decoder.memoryHeads, 4)
 })

@@ -31,6 +31,8 @@ export function smallRun(data: string, out: string): TrainOptions {
     checkpoint: { every: 2, keep: 2 },
     validation: { captions: 6, samples: 2, beam: 2 },
     schedule: { warmupSteps: 4 },
+    report: false,
+    trackers: [],
     device: 'cpu',
   }
 }

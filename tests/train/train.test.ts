@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync } from 'node:fs'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import { readSafetensors, writeSafetensors } from '../../ts/files/safetensors.js
 import { openDevice, synchronize } from '../../ts/native.js'
 import { createRandom } from '../../ts/random.js'
 import { memory } from '../../ts/tensor.js'
-import type { StepProgress, TrainEvent } from '../../ts/train/events.js'
+import type { StepProgress, TrainEvent, ValidationProgress } from '../../ts/train/events.js'
 import { train } from '../../ts/train/train.js'
 import { smallData, smallRun } from './small-run.js'
 
@@ -159,6 +159,86 @@ test.serial('kill -9 at random moments: every resumption ends with the same bits
   t.is(await newestTensors(out), await newestTensors(whole))
 })
 
+test.serial(
+  'self-critical training with a moving average and AdaBelief goes on exactly where it was',
+  async (t) => {
+    const settings = {
+      ...smallRun(data, ''),
+      report: false,
+      init: whole,
+      selfCritical: { samples: 3, weight: 0.5 },
+      ema: 0.9,
+      optimizer: { name: 'adabeliefw', rectify: true },
+      maxSteps: 6,
+    }
+    const at = (name: string) => join(folder, `critical-${name}`)
+    const rewards: number[] = []
+    await train({
+      ...settings,
+      out: at('whole'),
+      onProgress: ({ reward = Number.NaN }) => rewards.push(reward),
+    })
+    t.true(rewards.length === 6 && rewards.every((reward) => reward >= 0 && reward <= 10))
+    const controller = new AbortController()
+    await train({
+      ...settings,
+      out: at('parts'),
+      signal: controller.signal,
+      onProgress: ({ step }) => step === 2 && controller.abort(),
+    })
+    await train({ ...settings, out: at('parts'), resume: true })
+    t.is(await newestTensors(at('parts')), await newestTensors(at('whole')))
+    const names = (await readdir(join(at('whole'), 'checkpoints'))).filter((n) => /^step/.test(n))
+    const checkpoint = await readSafetensors(join(at('whole'), 'checkpoints', names[0] ?? ''))
+    t.true(['weight', 'm', 'v', 'average'].every((name) => checkpoint.tensors.has(name)))
+    t.notDeepEqual(checkpoint.float32('average'), checkpoint.float32('weight'))
+  },
+)
+
+test.serial(
+  'SGD keeps one moment; the best by CIDEr-D stays; samples say where pictures are',
+  async (t) => {
+    const out = join(folder, 'sgd')
+    const validations: ValidationProgress[] = []
+    const result = await train({
+      ...smallRun(data, out),
+      optimizer: { name: 'sgdm', learningRate: 0.05, clipNorm: 0, clipValue: 0.1 },
+      'validation.metric': 'cider',
+      onEvent: (event) => event.kind === 'validation' && validations.push(event),
+    })
+    const ciders = validations.map(({ cider }) => cider)
+    t.is(result.best.cider, Math.max(...ciders))
+    t.deepEqual(
+      validations.map(({ best }) => best),
+      ciders.map((value, i) => i === 0 || value > Math.max(...ciders.slice(0, i))),
+    )
+    const sample = validations[0]?.samples[0]
+    t.true(existsSync(sample?.path ?? ''))
+    const names = (await readdir(join(out, 'checkpoints'))).filter((n) => n.startsWith('step-'))
+    const checkpoint = await readSafetensors(join(out, 'checkpoints', names.at(-1) ?? ''))
+    t.false(checkpoint.tensors.has('v'))
+  },
+)
+
+test.serial('the model that is saved holds the moving average', async (t) => {
+  const out = join(folder, 'average')
+  await train({
+    ...smallRun(data, out),
+    report: false,
+    ema: 0.5,
+    checkpoint: { every: 12, keep: 1 },
+    'validation.every': 12,
+  })
+  const names = (await readdir(join(out, 'checkpoints'))).filter((n) => n.startsWith('step-'))
+  const checkpoint = await readSafetensors(join(out, 'checkpoints', names[0] ?? ''))
+  const saved = await readSafetensors(join(out, 'model.safetensors'))
+  const bias = saved.float32('decoder.output.bias')
+  const holds = (flat: Float32Array) =>
+    flat.some((_, at) => bias.every((value, i) => value === flat[at + i]))
+  t.true(holds(checkpoint.float32('average')))
+  t.false(holds(checkpoint.float32('weight')))
+})
+
 test.serial('ten steps in a row whose gradients are not finite stop the run', async (t) => {
   const file = await readSafetensors(join(whole, 'model.safetensors'))
   const entries = [...file.tensors].flatMap(([name, { shape }]) => {
@@ -199,7 +279,10 @@ test.serial(
     const frozen = await t.throwsAsync(
       train({ ...smallRun(data, join(folder, 'frozen')), freezeEncoder: true }),
     )
-    t.regex(frozen?.message ?? '', /freezeEncoder keeps the encoder as it is, but encoderWeights/)
+    t.regex(
+      frozen?.message ?? '',
+      /freezeEncoder keeps the encoder as it is, but neither encoderWeights nor init/,
+    )
     const empty = join(folder, 'empty')
     await writeFile(empty, '')
     await t.throwsAsync(train(smallRun(empty, join(folder, 'none'))), { code: 'ERR_DATA' })

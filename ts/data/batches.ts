@@ -3,7 +3,7 @@
  * the order is one number), and their captions packed one after another, without padding.
  */
 import { internalError } from '../errors.js'
-import type { PackedCaptions } from '../models/decoders/transformer.js'
+import type { PackedCaptions } from '../models/decoders/decoder.js'
 import type { Device } from '../native.js'
 import { createRandom, shuffled } from '../random.js'
 import { type DeviceInputs, upload } from '../step-cache.js'
@@ -13,15 +13,23 @@ import type { CaptionedImage } from './dataset.js'
 /** Captions of one image as ids, without begin and end; at least one. */
 export type TokenizedCaptions = readonly (readonly number[])[]
 
-/** Encodes every caption once; longer ones are cut to `maxTokens` - 1 words, so that the end token fits. */
+/**
+ * Encodes every caption once. Those of more than `maxTokens` - 1 words, beside which the end token does not fit, are cut,
+ * or left out where the image has others.
+ */
 export function tokenizeCaptions(
   images: readonly CaptionedImage[],
   tokenizer: Tokenizer,
   maxTokens: number,
+  longCaptions: 'cut' | 'drop' = 'cut',
 ): TokenizedCaptions[] {
-  return images.map(({ captions }) =>
-    captions.map((caption) => tokenizer.encode(caption).slice(0, maxTokens - 1)),
-  )
+  return images.map(({ captions }) => {
+    const encoded = captions.map((caption) => tokenizer.encode(caption))
+    const fitting = encoded.filter((ids) => ids.length < maxTokens)
+    return longCaptions === 'drop' && fitting.length > 0
+      ? fitting
+      : encoded.map((ids) => ids.slice(0, maxTokens - 1))
+  })
 }
 
 /** Indices of the images of step `step`; each epoch sees every image once, in an order of its own. */
@@ -76,6 +84,8 @@ export interface HostCaptions {
   readonly positions: Int32Array
   readonly targets: Int32Array
   readonly offsets: Int32Array
+  /** What the loss of each token is multiplied by; all 1 when absent. */
+  readonly weights?: Float32Array
   readonly longest: number
   readonly captionsPerImage: number
 }
@@ -109,12 +119,13 @@ export function packCaptions(
 
 /** The tensors of packed captions. @param denominator tokens that the loss is divided by */
 export function captionInputs(host: HostCaptions, denominator: number) {
-  const whole = (data: Int32Array) => ({ data, shape: [data.length] })
+  const whole = <T extends Int32Array | Float32Array>(data: T) => ({ data, shape: [data.length] })
   return {
     tokens: whole(host.tokens),
     positions: whole(host.positions),
     targets: whole(host.targets),
     offsets: whole(host.offsets),
+    weights: host.weights && whole(host.weights),
     denominator: { data: Float32Array.of(denominator), shape: [1] },
   }
 }

@@ -38,16 +38,19 @@ export function padCaptions(host: HostCaptions, pad: number, maxTokens: number):
   const tokens = new Int32Array(sizes.tokens).fill(pad)
   const targets = new Int32Array(sizes.tokens).fill(ignored)
   const positions = new Int32Array(sizes.tokens)
+  const weights = host.weights && new Float32Array(sizes.tokens)
   const offsets = new Int32Array(host.offsets.length)
   for (const [row, length] of padded.entries()) {
     const at = offsets[row] ?? 0
     const [start, end] = host.offsets.subarray(row, row + 2)
     tokens.set(host.tokens.subarray(start, end), at)
     targets.set(host.targets.subarray(start, end), at)
+    if (host.weights) weights?.set(host.weights.subarray(start, end), at)
     for (let i = 0; i < length; i++) positions[at + i] = i
     offsets[row + 1] = at + length
   }
-  return { ...host, tokens, targets, positions, offsets, longest: sizes.longest }
+  const padding = { tokens, targets, positions, offsets, longest: sizes.longest }
+  return { ...host, ...padding, ...(weights && { weights }) }
 }
 
 function lengthOf({ offsets }: HostCaptions, row: number): number {

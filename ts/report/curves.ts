@@ -1,27 +1,8 @@
-/** Curves over the steps of a run, from the rows of history.jsonl. uPlot draws them; how is in draw-curves.ts. */
-import { type Html, html } from './page.js'
+/** Curves over the steps of a run, from the rows of history.jsonl. How they are drawn is drawing.ts. */
+import type { Chart, Series } from './charts.js'
 
 /** Points that a curve keeps; of a longer one, neighbours are averaged. */
 const MOST_POINTS = 600
-
-export interface Series {
-  readonly label: string
-  /** CSS variable that holds its colour. */
-  readonly colour: '--first' | '--second' | '--third'
-  /** Single measurements are drawn with points. */
-  readonly points: boolean
-  readonly values: readonly (number | null)[]
-}
-
-/** One chart, as the page's script reads it. */
-export interface Chart {
-  readonly title: string
-  readonly unit: string
-  /** Whether the vertical axis begins at 0 rather than below the smallest value. */
-  readonly fromZero: boolean
-  readonly steps: readonly number[]
-  readonly series: readonly Series[]
-}
 
 type Row = Readonly<Record<string, unknown>>
 
@@ -57,10 +38,22 @@ const CHARTS: readonly {
     ],
   },
   {
+    title: 'Reward',
+    unit: 'mean CIDEr-D of sampled captions x 100',
+    fromZero: true,
+    lines: [{ label: 'reward', kind: 'step', key: 'reward', scale: 100 }],
+  },
+  {
     title: 'Learning rate',
     unit: 'of the decoder',
     fromZero: true,
     lines: [{ label: 'learning rate', kind: 'step', key: 'learningRate' }],
+  },
+  {
+    title: 'Gradient norm',
+    unit: 'before clipping',
+    fromZero: true,
+    lines: [{ label: 'gradient norm', kind: 'step', key: 'gradientNorm' }],
   },
   {
     title: 'Speed',
@@ -75,18 +68,18 @@ export function chartsOf(history: readonly Row[]): Chart[] {
   return CHARTS.flatMap(({ title, unit, fromZero, lines }) => {
     const curves = lines.map((line) => ({ line, points: thinned(pointsOf(history, line)) }))
     if (curves.every(({ points }) => points.length < 2)) return []
-    const steps = [...new Set(curves.flatMap(({ points }) => points.map(([step]) => step)))]
-    steps.sort((a, b) => a - b)
+    const x = [...new Set(curves.flatMap(({ points }) => points.map(([step]) => step)))]
+    x.sort((a, b) => a - b)
     const series = curves.map(({ line, points }, i): Series => {
       const at = new Map(points)
       return {
         label: line.label,
         colour: i === 0 ? '--first' : '--second',
         points: line.kind === 'validation',
-        values: steps.map((step) => rounded(at.get(step))),
+        values: x.map((step) => rounded(at.get(step))),
       }
     })
-    return [{ title, unit, fromZero, steps, series }]
+    return [{ title, unit, kind: 'line' as const, fromZero, xLabel: 'step', x, series }]
   })
 }
 
@@ -112,24 +105,4 @@ function thinned(points: [number, number][]): [number, number][] {
     const mean = (of: 0 | 1) => part.reduce((sum, point) => sum + point[of], 0) / part.length
     return [Math.round(mean(0)), mean(1)]
   })
-}
-
-/** Where the script puts the charts; each says in words what it shows. */
-export function curvesSection(charts: readonly Chart[]): Html {
-  if (charts.length === 0) return html``
-  return html`<section><h2>Curves</h2>
-<div class="charts">${charts.map(
-    ({ title, unit, series }) => html`
-<figure class="chart"><figcaption>${title} <span class="soft">${unit}</span></figcaption>
-<div class="plot" role="img" aria-label="${title} over steps; last values: ${lastValues(series)}"></div></figure>`,
-  )}</div></section>`
-}
-
-function lastValues(series: readonly Series[]): string {
-  return series
-    .map(
-      ({ label, values }) =>
-        `${label} ${values.findLast((value) => value !== null)?.toPrecision(4)}`,
-    )
-    .join(', ')
 }

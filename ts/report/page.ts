@@ -35,10 +35,12 @@ export interface Page {
   readonly body: Html
   /** JavaScript, run in order at the end of the body. */
   readonly scripts: readonly string[]
+  /** What the scripts find as the JSON text of the element `id`. */
+  readonly data?: { readonly id: string; readonly value: unknown }
 }
 
 /** The file's text. Its policy lets nothing be loaded, and no script run but `scripts`, each named by its hash. */
-export function renderPage({ title, styles, body, scripts }: Page): string {
+export function renderPage({ title, styles, body, scripts, data }: Page): string {
   const hashes = scripts.map(
     (script) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
   )
@@ -64,14 +66,15 @@ ${{ markup: styles.join('\n') }}
 </head>
 <body>
 ${body}
+${data && { markup: `<script type="application/json" id="${data.id}">${jsonText(data.value)}</script>` }}
 ${scripts.map((script) => ({ markup: `<script>${script}</script>` }))}
 </body>
 </html>
 `.markup
 }
 
-/** A value as a JavaScript literal that is safe inside a script element. */
-export function scriptLiteral(value: unknown): string {
+/** A value as JSON that is safe inside a script element. */
+function jsonText(value: unknown): string {
   return JSON.stringify(value).replace(/[<\u2028\u2029]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   })

@@ -1,7 +1,6 @@
 /** An evaluation on a report's page: the figures in large, whether the image is used, and every score beside its floors. */
-
 import type { Interval } from '../evaluate/bootstrap.js'
-import type { EvaluateResult } from '../evaluate/evaluate.js'
+import type { ReportedEvaluation } from './evaluation-file.js'
 import { factTable, type Html, html } from './page.js'
 
 /** Nats per token by which the text-only model must be worse, and the wrong image not better, for the image to be used. */
@@ -9,12 +8,13 @@ const LEAST_GAIN = 0.15
 const SLACK = 0.02
 
 const hundred = (value: number) => (100 * value).toFixed(1)
+const scoreText = (value: number | undefined) => (value === undefined ? '–' : hundred(value))
 const nats = (value: number) => value.toFixed(3)
 const between = ({ low, high }: Interval, text: (value: number) => string) =>
   `${text(low)} to ${text(high)}`
 
 /** The figures that count, in large. */
-export function tiles(result: EvaluateResult): Html {
+export function tiles(result: ReportedEvaluation): Html {
   const { exactMatch, intervals, bleu, cider, loss, images } = result
   return html`<div class="tiles">
 ${
@@ -40,7 +40,7 @@ function tile(
 }
 
 /** The loss with the right image, with a wrong one and without any, and what follows. */
-export function imageUse(result: EvaluateResult, textOnlyLoss: number | undefined): Html {
+export function imageUse(result: ReportedEvaluation, textOnlyLoss: number | undefined): Html {
   const { loss, shuffledLoss, intervals } = result
   if (shuffledLoss === undefined && textOnlyLoss === undefined) return html``
   const bars: [name: string, loss: number | undefined][] = [
@@ -73,12 +73,22 @@ function verdict(loss: number, shuffled?: number, textOnly?: number): string {
   return 'Yes: it predicts the captions of a picture better with the picture, and a wrong one does not help it.'
 }
 
+function decodingText(decoding: ReportedEvaluation['decoding']): string {
+  return Object.entries(decoding)
+    .filter(([, value]) => ['number', 'string', 'boolean'].includes(typeof value))
+    .map(
+      ([name, value]) =>
+        `${name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${value}`,
+    )
+    .join(', ')
+}
+
 /** Each score with its interval and the scores of captions that saw no image. */
-export function scoreTable(result: EvaluateResult): Html {
+export function scoreTable(result: ReportedEvaluation): Html {
   const { floors, intervals, bleu, decoding } = result
   const rows: [
     string,
-    (scores: typeof result | typeof floors.random) => number,
+    (scores: typeof result | typeof floors.random) => number | undefined,
     Interval | undefined,
   ][] = [
     ...bleu.map((_, n): (typeof rows)[number] => [
@@ -88,21 +98,28 @@ export function scoreTable(result: EvaluateResult): Html {
     ]),
     ['ROUGE-L', (scores) => scores.rougeL, intervals.rougeL],
     ['CIDEr-D', (scores) => scores.cider, intervals.cider],
+    [
+      'METEOR, exact + stem + synonym',
+      (scores) => scores.meteorExactStemSynonym,
+      intervals.meteorExactStemSynonym,
+    ],
+    ['METEOR, jar', (scores) => ('meteor' in scores ? scores.meteor : undefined), intervals.meteor],
+    ['SPICE, jar', (scores) => ('spice' in scores ? scores.spice : undefined), intervals.spice],
   ]
+  const known = rows.filter(([, of]) => of(result) !== undefined)
   return html`<section><h2>Scores</h2>
 <div class="scroll"><table class="scores">
 <thead><tr><th></th><th>this model</th><th>95 % interval</th><th>one caption<br>for all</th><th>random<br>captions</th>${
     floors.human && html`<th>reference<br>captions</th>`
   }</tr></thead>
-<tbody>${rows.map(
+<tbody>${known.map(
     ([name, of, interval]) => html`<tr><th scope="row">${name}</th>
-<td class="own">${hundred(of(result))}</td><td>${interval && between(interval, hundred)}</td>
-<td>${hundred(of(floors.constant))}</td><td>${hundred(of(floors.random))}</td>${
-      floors.human && html`<td>${hundred(of(floors.human))}</td>`
+<td class="own">${scoreText(of(result))}</td><td>${interval && between(interval, hundred)}</td>
+<td>${scoreText(of(floors.constant))}</td><td>${scoreText(of(floors.random))}</td>${
+      floors.human && html`<td>${scoreText(of(floors.human))}</td>`
     }</tr>`,
   )}</tbody></table></div>
-<p class="soft">x 100, computed as coco-caption does, for captions written freely with beam ${decoding.beam}, at most
-${decoding.maxTokens} tokens, length penalty ${decoding.lengthPenalty}. One caption for all images: “${floors.constant.caption}”.
+<p class="soft">x 100, computed as coco-caption does, for captions written freely (${decodingText(decoding)}). One caption for all images: “${floors.constant.caption}”.
 Random captions are drawn from those of the training images. Reference captions: the first of each image against its others.</p>
 ${factTable([
   ['perplexity', result.perplexity.toFixed(2)],
@@ -115,6 +132,15 @@ ${factTable([
     `${hundred(result.distinct)} % of the captions, ${hundred(result.distinct1)} % of the words and ` +
       `${hundred(result.distinct2)} % of the word pairs are different ones`,
   ],
+  ...(result.vocabularyUsed === undefined
+    ? []
+    : [['words used', String(result.vocabularyUsed)] as const]),
+  ...(result.repeatedCaptions === undefined
+    ? []
+    : [['captions that say three words twice', `${hundred(result.repeatedCaptions)} %`] as const]),
+  ...(result.novel === undefined
+    ? []
+    : [['captions that no training image has', `${hundred(result.novel)} %`] as const]),
   ['words per caption', result.meanLength.toFixed(1)],
   ['captions per second', result.captionsPerSecond.toPrecision(3)],
 ])}</section>`

@@ -1,11 +1,13 @@
 /** How reports look: one style sheet, light and dark, for screens from a phone's up. */
 
-export const style = `
-:root {
+const light = `
   --page: #fcfcfa; --card: #ffffff; --ink: #1c1d20; --soft: #62656d; --line: #e4e3de;
   --first: #1f6fd0; --second: #d9641c; --third: #7a7d86; --good: #1a7f4b; --bad: #b3372a;
-}
-@media (prefers-color-scheme: dark) {
+`
+
+export const style = `
+:root {${light}}
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #15161a; --card: #1d1f24; --ink: #e8e8ea; --soft: #9da1ab; --line: #33363d;
     --first: #5ea2f2; --second: #ee8b4a; --third: #8d919c; --good: #58bd8b; --bad: #ef8276;
@@ -47,6 +49,8 @@ tbody th, .facts th { font-weight: 500; }
 .chart { margin: 0; padding: 0.9rem 1rem 0.6rem; background: var(--card); border: 1px solid var(--line); border-radius: 10px; min-width: 0; }
 .chart figcaption { font-weight: 500; }
 .chart .soft { font-weight: 400; }
+.static svg { display: block; width: 100%; height: auto; }
+.drawn .static { display: none; }
 .uplot, .u-legend { color: var(--soft); font-family: inherit; }
 .u-legend { font-size: 0.85rem; text-align: left; }
 .u-legend th, .u-legend td { padding: 0.15rem 0.25rem 0.15rem 0; border: 0; font-weight: 400; }
@@ -54,11 +58,22 @@ tbody th, .facts th { font-weight: 500; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1rem; }
 .picture { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .picture .frame { display: flex; align-items: center; justify-content: center; height: 12rem; background: color-mix(in srgb, var(--line) 45%, var(--card)); color: var(--soft); font-size: 0.85rem; }
-.picture img { display: block; max-width: 100%; max-height: 12rem; }
+.shot { position: relative; display: block; }
+.picture .shot img, .picture .frame > img { display: block; max-width: 100%; max-height: 12rem; width: auto; height: auto; }
+.picture .shot .look { position: absolute; inset: 0; width: 100%; height: 100%; max-height: none; }
+.picture .look[hidden] { display: none; }
+.square { object-fit: contain; }
+.caption:hover [data-word] { text-decoration: underline dotted var(--third); }
+.looked { background: color-mix(in srgb, var(--first) 25%, var(--card)); }
+.glances { display: flex; flex-wrap: wrap; gap: 0.5rem; padding-top: 0.4rem; }
+.glance { width: 5rem; font-size: 0.8rem; line-height: 1.25; color: var(--soft); }
+.glance > span { display: block; background: var(--line) center / 100% 100%; print-color-adjust: exact; }
+.glance img { display: block; width: 100%; height: 100%; }
 .picture figcaption { padding: 0.7rem 0.85rem 0.8rem; font-size: 0.9rem; line-height: 1.4; overflow-wrap: anywhere; }
 .picture .caption { margin: 0 0 0.35rem; font-weight: 550; font-size: 0.95rem; }
 .picture ul { margin: 0.3rem 0 0; padding-left: 1.1rem; color: var(--soft); }
 summary { color: var(--soft); cursor: pointer; }
+.right, .wrong { white-space: nowrap; }
 .right { color: var(--good); }
 .wrong { color: var(--bad); }
 footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: 0.85rem; }
@@ -68,6 +83,19 @@ footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line
   .bars { grid-template-columns: 1fr; gap: 0.15rem; }
   .bars .bar { margin-bottom: 0.5rem; }
   .gallery { grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 0.75rem; }
+  .glance { width: 3.7rem; }
+  .scores { min-width: 0; font-size: 0.8rem; }
+  .scores th, .scores td { padding-right: 0.45rem; }
 }
-@media print { .chart, .tile, .picture { break-inside: avoid; } }
+@media print {
+  :root { --page: #ffffff; }
+  .columns { columns: 2; }
+  body { max-width: none; padding: 0; font-size: 11pt; }
+  h2, h3 { break-after: avoid; }
+  .chart, .tile, .picture, tr { break-inside: avoid; }
+  .drawn .plot { display: none; }
+  .drawn .static { display: block; }
+  .charts { grid-template-columns: 1fr 1fr; }
+  .scroll { overflow: visible; }
+}
 `

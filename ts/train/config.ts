@@ -4,16 +4,25 @@
  */
 import { stringify } from 'yaml'
 import { z } from 'zod'
+import { decodingRanges } from '../decoding/generation.js'
 import { modelSchema } from '../models/config.js'
 import { precisions } from '../models/precision.js'
 import { type PresetName, presetNames } from '../models/presets.js'
 import { above, belowOne, flag, fromTo, integer, oneOf, text } from '../schema.js'
+import { normalizations } from '../tokenizer/normalize.js'
+import { trackerNames } from './trackers/tracker.js'
 
 /** The preset of runs that name none. */
 export const defaultPreset: PresetName = 'mobilenetv2-transformer'
 
 const tokenizer = z.strictObject({
   kind: oneOf(['word', 'byte-pair']).default('word'),
+  /** Words: how text is cut into them; docs/tokenizer.md. */
+  normalization: oneOf(normalizations).default('ptb'),
+  /** Words: the character between two of them, with `normalization` "whitespace". */
+  splitOn: z.string().regex(/^.$/su).describe('one character').default(' '),
+  /** Words: delete . , ? / " ' ; ` and lower-case first. */
+  clean: flag().default(false),
   /** Words seen fewer times become the unknown word. */
   minCount: integer(1, 1_000_000).default(5),
   /** Largest vocabulary, special tokens included. */
@@ -32,6 +41,8 @@ const data = z.strictObject({
     .union([z.literal('all'), integer(1, 100)])
     .describe('"all" or an integer from 1 to 100')
     .default('all'),
+  /** Captions with more words than the model has positions for are cut, or left out where the image has others. */
+  longCaptions: oneOf(['cut', 'drop']).default('cut'),
   /** Mirror half of the training images; wrong for captions that say left and right. */
   flip: flag().default(false),
   /** Smallest share of an image's area that a random training crop keeps; 1 = no cropping. */
@@ -41,18 +52,27 @@ const data = z.strictObject({
 })
 
 const optimizer = z.strictObject({
-  name: oneOf(['adamw']).default('adamw'),
+  /** The w stands for weight decay that is decoupled from the gradient; the others add it to the gradient. */
+  name: oneOf(['adamw', 'adam', 'adabeliefw', 'adabelief', 'sgdm']).default('adamw'),
   /** Peak of the schedule. */
   learningRate: above(0, 10).default(1e-3),
   /** Peak for the encoder; `learningRate` when left out. */
   encoderLearningRate: above(0, 10).optional(),
   /** Of weight matrices and kernels; biases, norms and embeddings have none. */
   weightDecay: fromTo(0, 1).default(0.01),
+  /** Whether embeddings and positions, which are matrices too, have it after all. */
+  decayEmbeddings: flag().default(false),
   beta1: belowOne().default(0.9),
   beta2: belowOne().default(0.999),
-  epsilon: above(0, 0.1).default(1e-8),
+  epsilon: fromTo(1e-30, 0.1).default(1e-8),
+  /** Of `sgdm`. */
+  momentum: belowOne().default(0.9),
+  /** Smaller steps while the second moment is uncertain, as RAdam takes them; not of `sgdm`. */
+  rectify: flag().default(false),
   /** Largest norm of all gradients together; 0 = no clipping. */
   clipNorm: fromTo(0, 1e6).default(1),
+  /** Largest size of each element of the gradients, after that; 0 = no clipping. */
+  clipValue: fromTo(0, 1e6).default(0),
   labelSmoothing: belowOne().default(0.1),
 })
 
@@ -64,7 +84,7 @@ const schedule = z.strictObject({
   minFactor: fromTo(0, 1).default(0),
   /** `plateau`: the learning rate is multiplied by this ... */
   factor: z.number().gt(0).lt(1).describe('a number above 0, below 1').default(0.5),
-  /** ... after this many validations without a better loss. */
+  /** ... after this many validations without a better one. */
   patience: integer(1, 10_000).default(3),
 })
 
@@ -78,6 +98,11 @@ const validation = z.strictObject({
   images: integer(1, 1_000_000_000).default(1000),
   /** Largest number of images captioned free-running, for BLEU and CIDEr. */
   captions: integer(0, 1_000_000_000).default(200),
+  /**
+   * What says which of two validations is better, for the model that is kept, `plateau` and early stopping: `loss` when
+   * left out, `cider` in self-critical training.
+   */
+  metric: oneOf(['loss', 'bleu4', 'cider']).optional(),
   /** Captions shown after each validation. */
   samples: integer(0, 1000).default(4),
   /** Beam width of validation captions; 1 = greedy. */
@@ -85,9 +110,21 @@ const validation = z.strictObject({
 })
 
 const earlyStopping = z.strictObject({
-  /** Validations without a better loss after which training stops. */
+  /** Validations without a better one after which training stops. */
   patience: integer(1, 10_000),
 })
+
+const selfCritical = z.strictObject({
+  /** Captions drawn of each image; each is compared with the mean reward of the others. */
+  samples: integer(2, 64).default(5),
+  /** What logits are divided by before a word is drawn. */
+  temperature: above(0, 10).default(1),
+  /** Share of the loss that is the reward's; the rest is the cross-entropy of the image's captions. */
+  weight: above(0, 1).default(1),
+})
+
+/** How the model decodes where a call says nothing else; what is left out has the default of generation.json. */
+const generation = z.strictObject(decodingRanges).partial()
 
 const checkpoint = z.strictObject({
   /** Steps between two checkpoints. */
@@ -103,8 +140,12 @@ export const trainSchema = z
     model: modelSchema,
     tokenizer: tokenizer.readonly(),
     data: data.readonly(),
-    /** Safetensors file with pretrained weights of the encoder. */
-    encoderWeights: text('the path of a safetensors file').optional(),
+    /** Pretrained weights of the encoder: safetensors or a PyTorch checkpoint (docs/convert.md). */
+    encoderWeights: text('the path of a file of weights').optional(),
+    /** Model folder to start from: its weights and, with `initStrict`, its tokenizer and model settings. */
+    init: text('the path of a model folder').optional(),
+    /** Whether all of it must fit; false takes the tensors that do. */
+    initStrict: flag().default(true),
     /** Whether the encoder stays as it is; a number freezes that many stages from the image on. */
     freezeEncoder: z
       .union([z.boolean(), integer(0, 100)])
@@ -119,6 +160,10 @@ export const trainSchema = z
     image: flag().default(true),
     optimizer: optimizer.readonly(),
     schedule: schedule.readonly(),
+    /** Trains for the CIDEr-D of sampled captions, from the model of `init`. */
+    selfCritical: selfCritical.readonly().optional(),
+    /** Decay of a moving average of the weights, which is validated and saved in their place; none when left out. */
+    ema: belowOne().optional(),
     /** Images in one step of the device. */
     batchSize: integer(1, 65_536).default(32),
     /** Batches whose gradients are added up before each optimizer step. */
@@ -127,14 +172,23 @@ export const trainSchema = z
     maxSteps: integer(1, 1_000_000_000).optional(),
     /** Wall-clock limit of the training loop, seconds. */
     maxSeconds: above(0, 1e9).optional(),
-    /** Seed of weights and dropout. */
+    /** Seed of weights, dropout and sampled captions. */
     seed: integer(0, 2 ** 32 - 1).default(0),
     validation: validation.readonly(),
     earlyStopping: earlyStopping.readonly().optional(),
+    /** Goes to generation.json of the model folder. */
+    generation: generation.readonly().optional(),
     checkpoint: checkpoint.readonly(),
     device: oneOf(['auto', 'cpu', 'cuda']).default('auto'),
     /** What models compute in; sums, losses and the optimizer are float32. `auto`: bfloat16 on a GPU, float32 on the CPU. */
     precision: oneOf(precisions).default('auto'),
+    /** Where else than to history.jsonl measurements go. */
+    trackers: z
+      .array(z.enum(trackerNames))
+      .describe(`a list of ${trackerNames.map((name) => `"${name}"`).join(', ')}`)
+      .default(['tensorboard']),
+    /** Whether the run ends with a report.html, for which the best model captions validation images once more. */
+    report: flag().default(true),
     /** The run folder. */
     out: text('the path of the run folder').default('./runs/latest'),
   })

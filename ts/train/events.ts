@@ -6,11 +6,16 @@ export interface StepProgress {
   readonly step: number
   readonly steps: number
   readonly epoch: number
-  /** Training loss of the step, nats per token, with dropout and label smoothing. */
+  /**
+   * Training loss of the step, nats per token, with dropout and label smoothing; in self-critical training the loss whose
+   * gradient is taken, near 0 whatever the reward.
+   */
   readonly loss: number
   readonly learningRate: number
   /** L2 norm of all gradients before clipping. */
   readonly gradientNorm: number
+  /** Self-critical training: mean CIDEr-D of the sampled captions, 0-10. */
+  readonly reward?: number
   readonly imagesPerSecond: number
   readonly captionsPerSecond: number
   readonly secondsLeft: number
@@ -19,6 +24,8 @@ export interface StepProgress {
 /** A caption beside the picture's own, after a validation. */
 export interface SampleCaption {
   readonly image: string
+  /** The image file. */
+  readonly path: string
   readonly caption: string
   readonly references: readonly string[]
 }
@@ -32,7 +39,7 @@ export interface ValidationProgress {
   readonly accuracy: number
   readonly bleu4: number
   readonly cider: number
-  /** Whether this is the best loss so far. */
+  /** Whether this is the best so far, by the run's metric. */
   readonly best: boolean
   readonly samples: readonly SampleCaption[]
 }

@@ -4,8 +4,7 @@ import type { Run } from './prepare.js'
 
 export function modelCard(run: Run): string {
   const { config, state, dataset } = run
-  const loss =
-    state.best.loss === null ? 'not measured' : `${state.best.loss.toFixed(4)} nats per token`
+  const loss = state.best ? `${state.best.loss.toFixed(4)} nats per token` : 'not measured'
   return `# Captioning model
 
 Trained with captioneer ${version}.

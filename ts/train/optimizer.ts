@@ -1,11 +1,12 @@
 /**
- * AdamW over flat buffers: every trained parameter is a view of one float32 buffer, so that a step is a norm and a few
+ * Optimizers over flat buffers: every trained parameter is a view of one float32 buffer, so that a step is a norm and a few
  * kernels whatever the number of parameters. In bfloat16 the model computes with a rounded copy of that buffer, which each
  * step renews. Which parameters decay is their spec's (models/params.ts); schedules are schedule.ts.
  */
 import type { Device } from '../native.js'
 import type { FloatDtype } from '../ops/define-op.js'
-import { empty, sizeOf, type Tensor, tensor, view, zeros } from '../tensor.js'
+import { empty, sizeOf, type Tensor, tensor, unscoped, view, zeros } from '../tensor.js'
+import type { TrainConfig } from './config.js'
 
 export interface OptimizerEntry {
   readonly name: string
@@ -22,17 +23,19 @@ interface Range {
   readonly weight: Tensor
   readonly half: Tensor | undefined
   readonly m: Tensor
-  readonly v: Tensor
+  readonly v: Tensor | undefined
   readonly grad: Tensor
 }
 
 export interface Optimizer {
-  /** Flat [n]: weights, first and second moments. */
+  /** Flat [n]: weights, first and second moments; SGD has no second. */
   readonly weight: Tensor
   /** Flat [n]: the weights rounded to bfloat16, when the model computes in it. */
   readonly half: Tensor | undefined
   readonly m: Tensor
-  readonly v: Tensor
+  readonly v: Tensor | undefined
+  /** Flat [n]: the moving average of the weights, when one is kept. */
+  readonly average: Tensor | undefined
   /** [4]: learning rate, steps taken, steps skipped, skipped in a row. */
   readonly state: Tensor
   /** [1]: L2 norm of the last gradients, before clipping. */
@@ -46,28 +49,55 @@ export interface Optimizer {
   readonly ranges: readonly Range[]
 }
 
+/**
+ * The optimizers by name: the kernel's rule, and whether weight decay is decoupled from the gradient. Sources: Kingma and
+ * Ba 2015, arXiv:1412.6980 (Adam); Loshchilov and Hutter 2019, arXiv:1711.05101 (decoupled decay); Zhuang et al. 2020,
+ * arXiv:2010.07468, algorithm 2 (AdaBelief); Sutskever et al. 2013 (momentum), as PyTorch's SGD without dampening.
+ */
+const rules = {
+  adamw: { rule: 0, decoupled: true },
+  adam: { rule: 0, decoupled: false },
+  adabelief: { rule: 1, decoupled: false },
+  adabeliefw: { rule: 1, decoupled: true },
+  sgdm: { rule: 2, decoupled: false },
+} as const satisfies Record<OptimizerName, object>
+
+export type OptimizerName = TrainConfig['optimizer']['name']
+
 export interface OptimizerOptions {
+  readonly name: OptimizerName
   /** Learning rate of the encoder's parameters, as a multiple of the others'. */
   readonly encoderScale: number
   readonly beta1: number
   readonly beta2: number
   readonly epsilon: number
+  /** Of `sgdm`, in place of beta1. */
+  readonly momentum: number
+  /** Smaller steps while the second moment is uncertain (RAdam: Liu et al. 2020, arXiv:1908.03265); not of `sgdm`. */
+  readonly rectify: boolean
   readonly weightDecay: number
   /** Largest norm of all gradients together; 0: no clipping. */
   readonly clipNorm: number
+  /** Largest size of each element of the gradient, after that; 0: no clipping. */
+  readonly clipValue: number
+}
+
+export interface OptimizerBuffers {
+  /** What the model computes in: with bfloat16 the views of two axes and more are of `half`; float32 when left out. */
+  readonly dtype?: FloatDtype
+  /** Whether a moving average of the weights is kept. */
+  readonly average?: boolean
 }
 
 // Elements. A view begins at a multiple of 256 bytes, 128 in bfloat16: what TMA and 16-byte loads ask for, and more.
 const alignment = 64
 
-/**
- * Flat buffers for `entries`, all zero; write `masters`, then `refreshHalf`. All tensors belong to the caller's scope.
- * @param dtype what the model computes in: with bfloat16 the views of two axes and more are of `half`
- */
+/** Flat buffers for `entries`, all zero; write `masters`, then `refreshHalf` and `startAverage`. All tensors belong to the caller's scope. */
 export function createOptimizer(
+  name: OptimizerName,
   entries: readonly OptimizerEntry[],
   device: Device,
-  dtype: FloatDtype = 'float32',
+  { dtype = 'float32', average = false }: OptimizerBuffers = {},
 ): Optimizer {
   const groups = (['encoder', 'decoder'] as const).flatMap((group) =>
     [true, false].map((decay) => ({
@@ -78,12 +108,9 @@ export function createOptimizer(
   )
   const padded = (entry: OptimizerEntry) => Math.ceil(sizeOf(entry.shape) / alignment) * alignment
   const total = entries.reduce((sum, entry) => sum + padded(entry), 0)
-  const [weight, m, v, grad] = [0, 1, 2, 3].map(() => zeros([total], 'float32', device)) as [
-    Tensor,
-    Tensor,
-    Tensor,
-    Tensor,
-  ]
+  const buffer = () => zeros([total], 'float32', device)
+  const [weight, m, grad] = [buffer(), buffer(), buffer()]
+  const v = name === 'sgdm' ? undefined : buffer()
   const half = dtype === 'bfloat16' ? zeros([total], dtype, device) : undefined
   const places = new Map<string, number>()
   const ranges: Range[] = []
@@ -102,7 +129,7 @@ export function createOptimizer(
       weight: part(weight),
       half: half && part(half),
       m: part(m),
-      v: part(v),
+      v: v && part(v),
       grad: part(grad),
     })
   }
@@ -114,6 +141,7 @@ export function createOptimizer(
     half,
     m,
     v,
+    average: average ? buffer() : undefined,
     grad,
     state: tensor([0, 0, 0, 0], [4], device),
     norm: empty([1], 'float32', device),
@@ -130,6 +158,11 @@ export function createOptimizer(
 /** Rounds the weights anew, after they were written from the host. */
 export function refreshHalf({ weight, half }: Optimizer): void {
   if (half) weight.device.kernels.copy(half, weight)
+}
+
+/** Lets the average begin at the weights. */
+export function startAverage({ weight, average }: Optimizer): void {
+  if (average) weight.device.kernels.copy(average, weight)
 }
 
 /**
@@ -151,8 +184,8 @@ export function collectGradients(
 }
 
 /**
- * One step on the collected gradients, with a learning rate [1] from the device. Gradients that are not finite change nothing and are counted in `state`.
- * Source: Loshchilov and Hutter 2019, arXiv:1711.05101 (decoupled weight decay).
+ * One step on the collected gradients, with a learning rate [1] from the device. Gradients that are not finite change
+ * nothing and are counted in `state`.
  */
 export function optimizerStep(
   optimizer: Optimizer,
@@ -160,11 +193,12 @@ export function optimizerStep(
   options: OptimizerOptions,
 ): void {
   const { kernels } = optimizer.grad.device
+  const { rule, decoupled } = rules[options.name]
   kernels.copy(view(optimizer.state, [1]), learningRate)
   kernels.gradientNorm(optimizer.norm, optimizer.grad)
   kernels.advanceStep(optimizer.state, optimizer.norm)
   for (const { group, decay, weight, half, m, v, grad } of optimizer.ranges)
-    kernels.adamw(
+    kernels.optimizerStep(
       weight,
       half,
       m,
@@ -172,11 +206,45 @@ export function optimizerStep(
       grad,
       optimizer.norm,
       optimizer.state,
+      rule,
+      decoupled,
+      options.rectify,
       group === 'encoder' ? options.encoderScale : 1,
-      options.beta1,
+      options.name === 'sgdm' ? options.momentum : options.beta1,
       options.beta2,
       options.epsilon,
       decay ? options.weightDecay : 0,
       options.clipNorm,
+      options.clipValue,
     )
+}
+
+/**
+ * Moves the average towards the weights after a step: average = d average + (1 - d) weight, d = min(decay, (1 + steps) /
+ * (10 + steps)), so that it does not remember the beginning for long.
+ * Source: Polyak and Juditsky 1992; the rising decay as in TensorFlow's ExponentialMovingAverage.
+ */
+export function averageWeights(optimizer: Optimizer, decay: number): void {
+  const { average, weight, state } = optimizer
+  if (average) weight.device.kernels.averageWeights(average, weight, state, decay)
+}
+
+/** Runs `body` while the model's weights are their average, where one is kept; afterwards they are what they were. */
+export async function withAverage<T>(optimizer: Optimizer, body: () => Promise<T>): Promise<T> {
+  const { weight, average } = optimizer
+  if (!average) return body()
+  const { kernels } = weight.device
+  const put = (values: Tensor) => {
+    kernels.copy(weight, values)
+    refreshHalf(optimizer)
+  }
+  const kept = unscoped(() => empty(weight.shape, weight.dtype, weight.device))
+  kernels.copy(kept, weight)
+  put(average)
+  try {
+    return await body()
+  } finally {
+    put(kept)
+    kept.release()
+  }
 }

@@ -3,6 +3,7 @@
  * behind it trusts it. The keys are in config.ts.
  */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parse } from 'yaml'
 import { ArgumentError, argumentError } from '../errors.js'
 import { systemReason } from '../files/system-error.js'
@@ -10,8 +11,9 @@ import type { ModelConfig } from '../models/config.js'
 import { presetNames, presets } from '../models/presets.js'
 import { build, flatten, fromText, merge, type Settings } from '../schema.js'
 import { defaultPreset, type TrainConfig, trainSchema } from './config.js'
+import { metricOf } from './metric.js'
 
-/** Where settings come from; later ones win: defaults, preset, file, overrides, flags. */
+/** Where settings come from; later ones win: defaults, preset, the model of `init`, file, overrides, flags. */
 export interface ConfigSources {
   readonly preset?: string | undefined
   /** YAML file with the keys of TrainConfig. */
@@ -31,6 +33,15 @@ export interface ConfigSources {
 export function resolveConfig(sources: ConfigSources): TrainConfig {
   const config = build(trainSchema, layered(sources))
   checkTogether(config)
+  const memoryHeads = sources.flags?.['model.decoder.memoryHeads']
+  if (memoryHeads !== undefined && config.model.decoder.memory !== 'block') {
+    throw argumentError(
+      'config',
+      'model.decoder.memoryHeads (--enc_heads)',
+      'left out where model.decoder.memory is not "block", as the presets efficientnetb1-transformer-* have it',
+      memoryHeads,
+    )
+  }
   return config
 }
 
@@ -46,20 +57,31 @@ function layered({ preset, file, overrides = {}, flags = {} }: ConfigSources): S
     fromText(trainSchema, key, given, parseText),
   ])
   const given = [
-    file === undefined ? new Map() : readYaml(file),
+    file === undefined ? new Map() : flatten(trainSchema, readYaml(file), file),
     flatten(trainSchema, { preset }, 'config'),
     flatten(trainSchema, overrides, 'config'),
     flatten(trainSchema, Object.fromEntries(fromFlags), 'config'),
   ]
-  const name = merge(given).get('preset')?.value ?? defaultPreset
+  const merged = merge(given)
+  const name = merged.get('preset')?.value ?? defaultPreset
   const known = presetNames.find((valid) => valid === name)
+  const init = merged.get('init')?.value
+  const strict = merged.get('initStrict')?.value !== false
   return merge([
     flatten(trainSchema, known === undefined ? {} : presets[known], 'preset'),
+    strict && typeof init === 'string' ? modelOf(init) : new Map(),
     ...given,
   ])
 }
 
-function readYaml(file: string): Settings {
+/** The settings of the model in a model folder. */
+function modelOf(folder: string): Settings {
+  const file = join(folder, 'config.json')
+  const { model, image } = readYaml(file) as { model?: unknown; image?: unknown }
+  return flatten(trainSchema, { model, image }, file)
+}
+
+function readYaml(file: string): object {
   let settings: unknown
   try {
     settings = parse(readFileSync(file, 'utf8'), { logLevel: 'error' })
@@ -70,7 +92,7 @@ function readYaml(file: string): Settings {
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
     throw argumentError(`reading ${file}`, 'the file', 'a list of "key: value"', settings)
   }
-  return flatten(trainSchema, settings, file)
+  return settings
 }
 
 // What is no YAML stays text, and is refused as such by the key it was meant for.
@@ -83,8 +105,8 @@ function parseText(given: string): unknown {
 }
 
 function checkTogether(config: TrainConfig): void {
-  const { dim, heads, positions } = config.model.decoder
-  if (dim % heads !== 0) {
+  const { name, dim, heads, headSize, positions } = config.model.decoder
+  if (name !== 'lstm' && headSize === undefined && dim % heads !== 0) {
     throw argumentError(
       'config',
       'model.decoder.heads',
@@ -101,6 +123,22 @@ function checkTogether(config: TrainConfig): void {
       'freezeEncoder',
       'true when cacheFeatures is true, as features of a changing encoder cannot be kept',
       config.freezeEncoder,
+    )
+  }
+  if (config.selfCritical && config.init === undefined) {
+    throw argumentError(
+      'config',
+      'init',
+      'a model folder when selfCritical is given, as captions of an untrained model earn no rewards',
+      config.init,
+    )
+  }
+  if (metricOf(config) !== 'loss' && config.validation.captions === 0) {
+    throw argumentError(
+      'config',
+      'validation.captions',
+      `at least 1 when validations are compared by ${metricOf(config)}`,
+      0,
     )
   }
 }

@@ -5,8 +5,10 @@ import { CheckpointError } from '../errors.js'
 const schema = z.object({
   /** Optimizer steps done, skipped ones included. */
   step: z.int().min(0),
-  /** Best validation loss and when; loss is null before the first. */
-  best: z.object({ step: z.int(), loss: z.number().nullable() }),
+  /** The best validation and when; null before the first. */
+  best: z
+    .object({ step: z.int(), loss: z.number(), bleu4: z.number(), cider: z.number() })
+    .nullable(),
   lastLoss: z.number().nullable(),
   /** Validations since the best one. */
   stalled: z.int(),
@@ -26,7 +28,7 @@ export type RunState = z.output<typeof schema>
 export function freshState(fingerprint: string): RunState {
   return {
     step: 0,
-    best: { step: 0, loss: null },
+    best: null,
     lastLoss: null,
     stalled: 0,
     plateau: { factor: 1, stalled: 0 },

@@ -11,14 +11,12 @@ import type { Run } from './prepare.js'
 import { type RunState, readState } from './run-state.js'
 import { readValues } from './weights.js'
 
-/** All tensors that decide what comes next, by name: flat weights and moments, optimizer state, statistics. */
+/** All tensors that decide what comes next, by name: flat weights, moments and average, optimizer state, statistics. */
 function resumable(run: Run): [name: string, tensor: Tensor][] {
-  const { weight, m, v, state } = run.weights.optimizer
+  const { weight, m, v, average, state } = run.weights.optimizer
+  const named = { weight, m, v, average, state }
   return [
-    ['weight', weight],
-    ['m', m],
-    ['v', v],
-    ['state', state],
+    ...Object.entries(named).flatMap(([name, t]): [string, Tensor][] => (t ? [[name, t]] : [])),
     ...run.weights.others.map(([name, t]): [string, Tensor] => [`other.${name}`, t]),
   ]
 }

@@ -9,7 +9,7 @@ import {
 } from '../data/batches.js'
 import { padCaptions } from '../data/pad-captions.js'
 import { CaptioneerError } from '../errors.js'
-import type { PackedCaptions } from '../models/decoders/transformer.js'
+import type { PackedCaptions } from '../models/decoders/decoder.js'
 import type { ImageInputs, LoadedImages } from '../models/inference.js'
 import { trainingMode } from '../models/mode.js'
 import type { DeviceInputs } from '../step-cache.js'
@@ -17,34 +17,49 @@ import { differentiate } from '../tape.js'
 import { scope, type Tensor } from '../tensor.js'
 import { specialIds } from '../tokenizer/tokenizer.js'
 import type { StepProgress } from './events.js'
-import { collectGradients, optimizerStep } from './optimizer.js'
+import { averageWeights, collectGradients, optimizerStep } from './optimizer.js'
 import type { Run } from './prepare.js'
 import { learningRateFactor } from './schedule.js'
 
 /** The host's part of a step: one entry per accumulated batch. */
 export interface StepInput {
-  readonly batches: readonly { readonly images: LoadedImages; readonly text: HostCaptions }[]
+  readonly batches: readonly StepBatch[]
   readonly imageCount: number
   readonly captionCount: number
   readonly tokens: number
+  /** Mean reward of the batches. */
+  readonly reward?: number
+}
+
+interface StepBatch {
+  readonly images: LoadedImages
+  readonly text: HostCaptions
+  /** Self-critical training: mean reward of the captions, which the model drew itself. */
+  readonly reward?: number
 }
 
 const mostSkippedInARow = 10
 
 /** What of a run a step's input comes from. */
-export type InputParts = Pick<Run, 'config' | 'trainImages' | 'captions' | 'source' | 'tokenizer'>
+export type InputParts = Pick<Run, 'config' | 'trainImages' | 'captions' | 'source' | 'tokenizer'> &
+  Partial<Pick<Run, 'critic'>>
 
-/** Loads what step `step` needs; a function of the step alone, whatever came before. */
+/**
+ * Loads what step `step` needs; a function of the step alone, whatever came before, and in self-critical training of the
+ * weights, too: then the captions are drawn once all steps queued before are done.
+ */
 export async function loadStep(run: InputParts, step: number): Promise<StepInput> {
-  const { config, trainImages, captions, source, tokenizer } = run
+  const { config, trainImages, captions, source, tokenizer, critic } = run
   const { seed, captionsPerImage } = config.data
   const batches = await Promise.all(
-    Array.from({ length: config.accumulate }, async (_, i) => {
+    Array.from({ length: config.accumulate }, async (_, i): Promise<StepBatch> => {
       const place = step * config.accumulate + i
       const indices = batchIndices(place, trainImages.length, config.batchSize, seed)
       const chosen = chooseCaptions(captions, indices, captionsPerImage, seed + place)
       const images = await source.load(indices, seed * 31 + place)
-      return { images, text: packCaptions(chosen, tokenizer) }
+      return critic
+        ? { images, ...(await critic.sample(images, indices, chosen, samplingSeed(config, place))) }
+        : { images, text: packCaptions(chosen, tokenizer) }
     }),
   )
   const next = batchIndices(
@@ -54,14 +69,20 @@ export async function loadStep(run: InputParts, step: number): Promise<StepInput
     seed,
   )
   source.prefetch(next)
-  const sum = (of: (batch: (typeof batches)[number]) => number) =>
+  const sum = (of: (batch: StepBatch) => number) =>
     batches.reduce((total, batch) => total + of(batch), 0)
   return {
     batches,
     imageCount: sum((batch) => batch.images.count),
     captionCount: sum((batch) => batch.text.offsets.length - 1),
     tokens: sum((batch) => batch.text.tokens.length),
+    ...(critic && { reward: sum(({ reward = 0 }) => reward) / batches.length }),
   }
+}
+
+/** Of the draws of one batch; different for every batch of every run. */
+function samplingSeed({ seed }: Run['config'], place: number): number {
+  return seed * 2 ** 21 + (place % 2 ** 21)
 }
 
 /** What a queued step will tell. */
@@ -130,7 +151,9 @@ function batchStep(
   const { optimizer: options } = run.config
   const { labelSmoothing, learningRate, encoderLearningRate = learningRate } = options
   return scope(() => {
-    const mode = trainingMode(inputs.rng, frozenStages, folds)
+    // The policy whose samples are rewarded is the model as it captions: without dropout, nothing smoothed.
+    const { selfCritical } = run.config
+    const mode = trainingMode(selfCritical ? undefined : inputs.rng, frozenStages, folds)
     const [loss, grads] = differentiate(
       weights.trained,
       () =>
@@ -138,7 +161,7 @@ function batchStep(
           weights.params.decoder,
           run.source.memory(inputs, count, weights.params, mode),
           text,
-          { labelSmoothing },
+          { labelSmoothing: selfCritical ? 0 : labelSmoothing },
           mode,
         ),
       first ? weights.optimizer.gradViews : [],
@@ -147,6 +170,7 @@ function batchStep(
     if (last) {
       const encoderScale = encoderLearningRate / learningRate
       optimizerStep(weights.optimizer, inputs.learningRate, { ...options, encoderScale })
+      if (run.config.ema !== undefined) averageWeights(weights.optimizer, run.config.ema)
     }
     return loss
   })
@@ -194,6 +218,7 @@ export function countStep(
     loss,
     learningRate: queued.learningRate,
     gradientNorm: norm,
+    ...(input.reward !== undefined && { reward: input.reward }),
     imagesPerSecond: input.imageCount / seconds,
     captionsPerSecond: input.captionCount / seconds,
   }

@@ -2,14 +2,19 @@
  * train(): from a data set and settings to a run folder with the best model. One step is step.ts; what a run is made
  * of is set up in prepare.ts, what it saves in save.ts, how it is judged in validate.ts.
  */
+import { join } from 'node:path'
 import type { SplitName } from '../data/dataset.js'
-import { appendJsonLine, truncateHistoryAfter } from '../files/json-lines.js'
+import { truncateHistoryAfter } from '../files/json-lines.js'
+import { reportTraining } from '../report/training.js'
 import { memory } from '../tensor.js'
 import type { StepProgress, TrainEvent } from './events.js'
+import { isBetter, metricOf } from './metric.js'
+import { withAverage } from './optimizer.js'
 import { prepareRun, type Run } from './prepare.js'
 import { resolveConfig } from './resolve-config.js'
 import { restoreRun, saveModel, saveRun } from './save.js'
 import { countStep, loadStep, queueStep } from './step.js'
+import { outcomeOf, type Trackers, trackRun, trackValidation } from './trackers/run.js'
 import { validate } from './validate.js'
 
 export interface TrainOptions {
@@ -25,6 +30,8 @@ export interface TrainOptions {
   readonly onProgress?: (progress: StepProgress) => void
   /** Called for everything else: features, validations, warnings. */
   readonly onEvent?: (event: TrainEvent) => void
+  /** Port of a live page on 127.0.0.1 while training; 0 takes a free one. */
+  readonly dashboard?: number
   /** Config values as text, by dotted key, as on a command line. */
   readonly flags?: Readonly<Record<string, string>>
   /** Any other config key: epochs, out, batchSize, 'optimizer.learningRate', ... */
@@ -35,9 +42,17 @@ export interface TrainResult {
   /** Folder of the best model, for loadCaptioner(). */
   readonly model: string
   readonly run: string
+  /** Page that shows the run; absent when the config asks for none. */
+  readonly report?: string
   readonly step: number
   readonly epoch: number
-  readonly best: { readonly step: number; readonly loss: number }
+  /** The validation of the model that was kept; NaN when there was none. */
+  readonly best: {
+    readonly step: number
+    readonly loss: number
+    readonly bleu4: number
+    readonly cider: number
+  }
   readonly last: { readonly loss: number }
   readonly imagesPerSecond: number
   readonly captionsPerSecond: number
@@ -54,7 +69,7 @@ export interface TrainResult {
 }
 
 /**
- * Trains a captioner. The best model by validation loss is in the run folder; checkpoints allow exact resumption.
+ * Trains a captioner. The best model by validation is in the run folder; checkpoints allow exact resumption.
  * An aborted signal ends the run after the step at work, saved.
  * @throws ArgumentError, DataError, CheckpointError, DeviceError, OutOfMemoryError
  */
@@ -67,19 +82,26 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     signal,
     onProgress,
     onEvent,
+    dashboard,
     flags,
     ...rest
   } = options
   const overrides = { ...rest, ...(typeof data === 'string' ? { 'data.path': data } : { data }) }
   const config = resolveConfig({ preset, file, overrides, flags })
   const run = await prepareRun(config, resume, signal, onEvent ?? (() => {}))
+  let trackers: Trackers | undefined
+  let done: TrainResult | undefined
   try {
     if (resume) await restoreRun(run)
     await truncateHistoryAfter(run.historyPath, run.state.step)
-    await loop(run, onProgress ?? (() => {}))
-    return result(run)
+    trackers = await trackRun(run, dashboard)
+    await loop(run, trackers, onProgress ?? (() => {}))
+    done = result(run)
+    return done
   } finally {
+    await trackers?.close(outcomeOf(done))
     await run.close()
+    if (trackers) await reportTraining(run, done)
   }
 }
 
@@ -88,7 +110,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
  * of the one at work are awaited, so that the device never waits for JavaScript; only where something must happen
  * between two steps (validation, checkpoint) it is not.
  */
-async function loop(run: Run, onProgress: (progress: StepProgress) => void): Promise<void> {
+async function loop(
+  run: Run,
+  trackers: Trackers,
+  onProgress: (progress: StepProgress) => void,
+): Promise<void> {
   const { config, state, totalSteps, signal } = run
   const started = performance.now()
   const limit = config.maxSeconds ? config.maxSeconds * 1000 : Number.POSITIVE_INFINITY
@@ -117,20 +143,20 @@ async function loop(run: Run, onProgress: (progress: StepProgress) => void): Pro
     )
     const progress = { ...counted, secondsLeft: Math.max(0, rest) }
     onProgress(progress)
-    await appendJsonLine(run.historyPath, historyRow(progress))
+    await trackers.log({ kind: 'step', ...progress })
     if (ahead) {
       current = ahead
       continue
     }
     ended = state.step >= totalSteps || performance.now() - started >= limit
     if (!signal?.aborted && (ended || validationDue(run, state.step)))
-      ended = (await validateAndKeepBest(run)) || ended
+      ended = (await validateAndKeepBest(run, trackers)) || ended
     ended ||= signal?.aborted ?? false
     if (ended || state.step % config.checkpoint.every === 0) await saveRun(run)
     current = ended ? undefined : await enqueue(state.step)
     mark = performance.now()
   }
-  if (state.best.loss === null) await saveModel(run)
+  if (!state.best) await withAverage(run.weights.optimizer, () => saveModel(run))
 }
 
 function validationDue(run: Run, step: number): boolean {
@@ -139,29 +165,34 @@ function validationDue(run: Run, step: number): boolean {
 }
 
 /** @returns true when training should stop early */
-async function validateAndKeepBest(run: Run): Promise<boolean> {
+async function validateAndKeepBest(run: Run, trackers: Trackers): Promise<boolean> {
   const { config, state } = run
-  const validation = await validate(run)
-  const best = state.best.loss === null || validation.loss < state.best.loss
+  const metric = metricOf(config)
+  const { best, ...validation } = await withAverage(run.weights.optimizer, async () => {
+    const found = await validate(run)
+    const best = isBetter(metric, found, state.best)
+    const { loss, bleu4, cider } = found
+    if (best) {
+      state.best = { step: state.step, loss, bleu4, cider }
+      await saveModel(run)
+    }
+    return { ...found, best }
+  })
   state.stalled = best ? 0 : state.stalled + 1
   state.plateau.stalled = best ? 0 : state.plateau.stalled + 1
-  if (best) state.best = { step: state.step, loss: validation.loss }
   if (state.plateau.stalled >= config.schedule.patience) {
     state.plateau = { factor: state.plateau.factor * config.schedule.factor, stalled: 0 }
   }
-  if (best) await saveModel(run)
   run.tell({ kind: 'validation', ...validation, best })
-  await appendJsonLine(run.historyPath, { kind: 'validation', ...validation, best })
+  await trackValidation(trackers, { ...validation, best })
   const patience = config.earlyStopping?.patience
   if (patience === undefined || state.stalled < patience) return false
-  run.tell({ kind: 'message', text: `stopped early: no better loss in ${patience} validations` })
+  const words = { loss: 'loss', bleu4: 'BLEU-4', cider: 'CIDEr-D' }[metric]
+  run.tell({
+    kind: 'message',
+    text: `stopped early: no better ${words} in ${patience} validations`,
+  })
   return true
-}
-
-// NaN and infinities have no JSON: they become null.
-function historyRow(progress: StepProgress): object {
-  const { steps, secondsLeft, ...row } = progress
-  return { kind: 'step', ...row }
 }
 
 function result(run: Run): TrainResult {
@@ -169,9 +200,10 @@ function result(run: Run): TrainResult {
   return {
     model: folder,
     run: folder,
+    ...(run.config.report && { report: join(folder, 'report.html') }),
     step: state.step,
     epoch: Math.floor(state.step / run.stepsPerEpoch),
-    best: { step: state.best.step, loss: state.best.loss ?? Number.NaN },
+    best: state.best ?? { step: 0, loss: Number.NaN, bleu4: Number.NaN, cider: Number.NaN },
     last: { loss: state.lastLoss ?? Number.NaN },
     imagesPerSecond: state.images / state.seconds,
     captionsPerSecond: state.captions / state.seconds,

@@ -26,6 +26,7 @@ export async function validate(run: Run): Promise<Omit<ValidationProgress, 'best
     const image = run.validationImages[i]
     return {
       id: image?.id ?? String(i),
+      path: image?.path ?? '',
       candidate: captions[i]?.[0]?.text ?? '',
       references: image?.captions ?? [],
     }
@@ -33,7 +34,12 @@ export async function validate(run: Run): Promise<Omit<ValidationProgress, 'best
   const scores = items.length > 0 ? scoreCaptions(items) : undefined
   const samples: SampleCaption[] = items
     .slice(0, config.validation.samples)
-    .map(({ id, candidate, references }) => ({ image: id, caption: candidate, references }))
+    .map(({ id, path, candidate, references }) => ({
+      image: id,
+      path,
+      caption: candidate,
+      references,
+    }))
   return {
     step: state.step,
     epoch: Math.floor((state.step - 1) / run.stepsPerEpoch),

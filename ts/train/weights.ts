@@ -10,7 +10,13 @@ import { type StoredValues, toStored } from '../models/stored.js'
 import type { Device } from '../native.js'
 import type { FloatDtype } from '../ops/define-op.js'
 import { scope, type Tensor, tensor, tensorsIn } from '../tensor.js'
-import { createOptimizer, type Optimizer, refreshHalf } from './optimizer.js'
+import {
+  createOptimizer,
+  type Optimizer,
+  type OptimizerName,
+  refreshHalf,
+  startAverage,
+} from './optimizer.js'
 
 export interface TrainingWeights {
   readonly params: ModelParams
@@ -23,8 +29,17 @@ export interface TrainingWeights {
   readonly copies: readonly Tensor[]
 }
 
+export interface WeightOptions {
+  /** The optimizer that trains them; `adamw` when left out. */
+  readonly optimizer?: OptimizerName
+  /** Whether a moving average of the trained ones is kept. */
+  readonly average?: boolean
+  /** Whether weight decay applies to embeddings and positions, too, as they are matrices. */
+  readonly decayEmbeddings?: boolean
+}
+
 /**
- * @param pretrained values by name (`encoder.*`), instead of random ones
+ * @param pretrained values by name (`encoder.*`, `decoder.*`), instead of random ones
  * @param dtype what the model computes in
  */
 export function createWeights(
@@ -34,6 +49,11 @@ export function createWeights(
   seed: number,
   device: Device,
   dtype: FloatDtype = 'float32',
+  {
+    optimizer: optimizerName = 'adamw',
+    average = false,
+    decayEmbeddings = false,
+  }: WeightOptions = {},
 ): TrainingWeights {
   return scope(() => {
     const specs = new Map(modelSpecs(model))
@@ -47,13 +67,14 @@ export function createWeights(
       .map(([name, { shape, decay }]) => ({
         name,
         shape,
-        decay,
+        decay: decay || (decayEmbeddings && shape.length > 1),
         group: name.startsWith('encoder.') ? ('encoder' as const) : ('decoder' as const),
       }))
-    const optimizer = createOptimizer(entries, device, dtype)
+    const optimizer = createOptimizer(optimizerName, entries, device, { dtype, average })
     const views = new Map(entries.map(({ name }, i) => [name, optimizer.views[i]]))
     for (const [name, master] of optimizer.masters) master.write(valuesOf(name))
     refreshHalf(optimizer)
+    startAverage(optimizer)
     const others: [name: string, tensor: Tensor][] = []
     const copies: Tensor[] = []
     const params = materialize(model.specs, (name, spec) => {
