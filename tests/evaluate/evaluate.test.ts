@@ -1,6 +1,6 @@
 /** evaluate() on a model trained for a moment: figures that agree with each other and with caption(), bad input, memory. */
 import { mkdtempSync } from 'node:fs'
-import { copyFile, cp, mkdir, rm, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
@@ -40,18 +40,19 @@ test('every figure is there, in its range, and between its bounds', (t) => {
   t.is(result.predictions.length, 6)
   t.is(result.split, 'val')
   t.is(result.skipped, 0)
-  t.deepEqual(result.decoding, { beam: 2, maxTokens: 30, lengthPenalty: 0.7 })
+  t.like(result.decoding, { beam: 2, maxTokens: 30, lengthPenalty: 0.7 })
   t.true(near(result.perplexity, Math.exp(result.loss)))
   // After twelve steps the first guess may always be wrong.
   t.true(result.tokenAccuracy >= 0 && result.tokenAccuracy <= result.tokenAccuracy5)
   t.true(result.tokenAccuracy5 > 0 && result.tokenAccuracy5 <= 1)
   t.is(result.bleu.length, 4)
-  const { intervals, loss, bleu, rougeL, cider } = result
+  const { intervals, loss, bleu, rougeL, cider, meteorExactStemSynonym } = result
   for (const [interval, value] of [
     [intervals.loss, loss],
     [intervals.bleu4, bleu[3] ?? Number.NaN],
     [intervals.rougeL, rougeL],
     [intervals.cider, cider],
+    [intervals.meteorExactStemSynonym, meteorExactStemSynonym],
   ] as const)
     t.true(interval.low <= value && value <= interval.high)
   const { constant, random, human } = result.floors
@@ -60,6 +61,13 @@ test('every figure is there, in its range, and between its bounds', (t) => {
   t.true(result.captionsPerSecond > 0)
   const mean = result.predictions.reduce((sum, one) => sum + one.cider, 0) / 6
   t.true(near(mean, result.cider))
+  t.is(
+    result.lengths.reduce((sum, count) => sum + count, 0),
+    6,
+  )
+  t.true((result.novel ?? -1) >= 0 && (result.novel ?? 2) <= 1)
+  t.is(result.best.length, 3)
+  t.true((result.best[0]?.cider ?? -1) >= (result.worst[0]?.cider ?? 11))
   const exact = result.predictions.filter(({ exactMatch }) => exactMatch).length
   t.is(result.exactMatch, exact / 6)
 })
@@ -130,6 +138,38 @@ test('a text-only model has no wrong images', async (t) => {
   t.is(new Set(predictions.map(({ caption }) => caption)).size, 1)
 })
 
+test('a text-only model beside it: its loss, and what the image is worth', async (t) => {
+  const beside = await evaluate({ model, data, beam: 1, textOnly, device: 'cpu' })
+  const alone = await evaluate({ model: textOnly, data, beam: 1, device: 'cpu' })
+  t.true(near(beside.textOnlyLoss, alone.loss))
+  const { low, high } = beside.intervals.textOnlyMinusLoss ?? { low: 1, high: 0 }
+  t.true(low <= alone.loss - beside.loss && alone.loss - beside.loss <= high)
+  await t.throwsAsync(evaluate({ model, data, textOnly: model, device: 'cpu' }), {
+    code: 'ERR_ARGUMENT',
+    message: /expected textOnly to be a model trained without images/,
+  })
+  const other = join(await temporaryFolder(t), 'other')
+  await cp(textOnly, other, { recursive: true })
+  const path = join(other, 'tokenizer.json')
+  await writeFile(path, (await readFile(path, 'utf8')).replace('"red"', '"crimson"'))
+  await t.throwsAsync(evaluate({ model, data, textOnly: other, device: 'cpu' }), {
+    code: 'ERR_ARGUMENT',
+    message: /the tokenizers of .* differ/,
+  })
+})
+
+test('all options of decoding reach the search and are in the result', async (t) => {
+  const sample = { model, data, temperature: 2, topK: 20, maxTokens: 8, device: 'cpu' } as const
+  const drawn = await evaluate({ ...sample, seed: 4 })
+  t.like(drawn.decoding, { beam: 1, temperature: 2, topK: 20, maxTokens: 8, seed: 4 })
+  const texts = ({ predictions }: EvaluateResult) => predictions.map(({ caption }) => caption)
+  t.deepEqual(texts(await evaluate({ ...sample, seed: 4, batchSize: 4 })), texts(drawn))
+  t.notDeepEqual(texts(await evaluate({ ...sample, seed: 5 })), texts(drawn))
+  const prefixed = await evaluate({ model, data, prefix: 'a red', device: 'cpu' })
+  t.is(prefixed.decoding.prefix, 'a red')
+  t.true(texts(prefixed).every((text) => text.startsWith('a red')))
+})
+
 test('images that cannot be decoded are left out and counted; none left is an error', async (t) => {
   const copy = join(await temporaryFolder(t), 'data')
   await cp(data, copy, { recursive: true })
@@ -162,6 +202,7 @@ test('wrong options and an empty split are refused', async (t) => {
   await refused({ batchSize: 1.5 }, /expected batchSize/)
   await refused({ seed: -1 }, /expected seed/)
   await refused({ beam: 0 }, /expected beam/)
+  await refused({ meteorJar: 'no.jar' }, /METEOR: expected no\.jar to be its jar/)
   await refused({ split: 'test' }, /only 24 in "train" and 6 in "val"/, 'ERR_DATA')
   await refused({ model: join(folder, 'nothing') }, /config\.json/, 'ERR_CHECKPOINT')
 })

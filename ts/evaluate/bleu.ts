@@ -26,11 +26,12 @@ export interface Bleu {
  * BLEU-n = min(1, exp(1 - reflen / testlen)) · (Π_{k=1..n} correct_k / guess_k)^(1/n), over all images.
  *
  * @param images at least one image, each with at least one reference
+ * @param count n-grams of a caption
  * Source: Papineni et al. 2002 (ACL); tylin/coco-caption, pycocoevalcap/bleu/bleu_scorer.py.
  */
-export function bleu(images: readonly TokenizedImage[]): Bleu {
+export function bleu(images: readonly TokenizedImage[], count = ngramCounts): Bleu {
   const perImage = images.map((image) => {
-    const counts = imageCounts(image)
+    const counts = imageCounts(image, count)
     return { bleu: bleuOfCounts(counts), counts }
   })
   const counts = sumCounts(perImage.map((image) => image.counts))
@@ -68,16 +69,19 @@ export function sumCounts(counts: readonly BleuCounts[]): BleuCounts {
   return { testlen, reflen, guess, correct }
 }
 
-function imageCounts({ candidate, references }: TokenizedImage): BleuCounts {
-  const referenceCounts = references.map(ngramCounts)
-  const correct = ngramCounts(candidate).map((counts, k) => {
+function imageCounts(
+  { candidate, references }: TokenizedImage,
+  count: typeof ngramCounts,
+): BleuCounts {
+  const referenceCounts = references.map(count)
+  const correct = count(candidate).map((counts, k) => {
     let matched = 0
-    for (const [ngram, count] of counts) {
+    for (const [ngram, times] of counts) {
       let allowed = 0
       for (const reference of referenceCounts) {
         allowed = Math.max(allowed, reference[k]?.get(ngram) ?? 0)
       }
-      matched += Math.min(count, allowed)
+      matched += Math.min(times, allowed)
     }
     return matched
   })

@@ -21,9 +21,11 @@ export interface Cider {
 
 /** A caption as tf-idf weights, for one frequency table. */
 export interface CaptionVector {
-  /** Element n - 1: n-gram to tf · idf. */
-  readonly weights: readonly ReadonlyMap<string, number>[]
-  /** Euclidean norm of each of them. */
+  /** tf: element n - 1 holds the n-grams. */
+  readonly counts: NgramCounts
+  /** idf of each of them, in the same order. */
+  readonly idf: readonly (readonly number[])[]
+  /** Euclidean norm of the weights tf · idf, for each n. */
   readonly norms: readonly number[]
   /** Number of bigrams: coco-caption's measure of length here. */
   readonly length: number
@@ -39,70 +41,89 @@ export interface CaptionVector {
  * Source: Vedantam et al. 2015, arXiv:1411.5726; tylin/coco-caption, pycocoevalcap/cider/cider_scorer.py.
  */
 export function cider(images: readonly TokenizedImage[], frequencies?: DocumentFrequencies): Cider {
-  const counted = images.map(({ candidate, references }) => ({
-    candidate: ngramCounts(candidate),
-    references: references.map(ngramCounts),
-  }))
-  const table = frequencies ?? documentFrequencies(counted.map((image) => image.references))
-  const perImage = counted.map(({ candidate, references }) => {
-    const vector = captionVector(candidate, table)
-    const sum = references.reduce(
-      (total, reference) => total + ciderSimilarity(vector, captionVector(reference, table)),
-      0,
-    )
-    return sum / references.length
-  })
-  return { mean: perImage.reduce((sum, value) => sum + value, 0) / perImage.length, perImage }
+  const references = images.map((image) => image.references)
+  return createCider(references, frequencies)(images.map(({ candidate }) => candidate))
+}
+
+/**
+ * `cider` of several candidates of the same images: what follows from the references is computed once.
+ * @returns the scores of one candidate for each image, in the order of `references`
+ */
+export function createCider(
+  references: readonly (readonly (readonly string[])[])[],
+  frequencies?: DocumentFrequencies,
+  count = ngramCounts,
+): (candidates: readonly (readonly string[])[]) => Cider {
+  const counts = references.map((captions) => captions.map(count))
+  const table = frequencies ?? documentFrequencies(counts)
+  const vectors = counts.map((captions) => captions.map((one) => captionVector(one, table)))
+  return (candidates) => {
+    const perImage = candidates.map((candidate, i) => {
+      const vector = captionVector(count(candidate), table)
+      const others = vectors[i] as readonly CaptionVector[]
+      const sum = others.reduce((total, other) => total + ciderSimilarity(vector, other), 0)
+      return sum / others.length
+    })
+    return { mean: perImage.reduce((sum, value) => sum + value, 0) / perImage.length, perImage }
+  }
 }
 
 /** Counts, for each n-gram, the images of which at least one reference has it. */
 export function documentFrequencies(
-  references: readonly (readonly NgramCounts[])[],
+  references: Iterable<readonly NgramCounts[]>,
 ): DocumentFrequencies {
   const counts = new Map<string, number>()
+  let images = 0
   for (const captions of references) {
-    const seen = new Set<string>()
-    for (const orders of captions) {
-      for (const order of orders) for (const ngram of order.keys()) seen.add(ngram)
+    images++
+    const seen = captions.length === 1 ? undefined : new Set<string>()
+    for (const order of captions.flat()) {
+      for (const ngram of order.keys()) {
+        if (seen?.has(ngram)) continue
+        seen?.add(ngram)
+        counts.set(ngram, (counts.get(ngram) ?? 0) + 1)
+      }
     }
-    for (const ngram of seen) counts.set(ngram, (counts.get(ngram) ?? 0) + 1)
   }
-  return { images: references.length, counts }
+  return { images, counts }
 }
 
 /** The tf-idf vector of a caption: count · (ln images - ln max(1, document frequency)). */
 export function captionVector(counts: NgramCounts, table: DocumentFrequencies): CaptionVector {
   const logImages = Math.log(table.images)
   const norms: number[] = []
-  const weights = counts.map((order) => {
-    const weighted = new Map<string, number>()
+  const idf = counts.map((order) => {
+    const values: number[] = []
     let squares = 0
     for (const [ngram, count] of order) {
-      const weight = count * (logImages - Math.log(Math.max(1, table.counts.get(ngram) ?? 0)))
-      weighted.set(ngram, weight)
-      squares += weight ** 2
+      const value = logImages - Math.log(Math.max(1, table.counts.get(ngram) ?? 0))
+      values.push(value)
+      squares += (count * value) ** 2
     }
     norms.push(Math.sqrt(squares))
-    return weighted
+    return values
   })
   let length = 0
   for (const count of counts[1]?.values() ?? []) length += count
-  return { weights, norms, length }
+  return { counts, idf, norms, length }
 }
 
 /** CIDEr-D of one candidate against one reference, 0-10. */
 export function ciderSimilarity(candidate: CaptionVector, reference: CaptionVector): number {
   let sum = 0
-  candidate.weights.forEach((order, k) => {
+  for (let k = 0; k < MAX_ORDER; k++) {
     const norm = (candidate.norms[k] as number) * (reference.norms[k] as number)
-    if (norm === 0) return
+    if (norm === 0) continue
+    const others = reference.counts[k] as ReadonlyMap<string, number>
     let product = 0
-    for (const [ngram, weight] of order) {
-      const other = reference.weights[k]?.get(ngram)
-      if (other !== undefined) product += Math.min(weight, other) * other
+    let i = 0
+    for (const [ngram, count] of candidate.counts[k] ?? []) {
+      const idf = candidate.idf[k]?.[i++] as number
+      const other = others.get(ngram)
+      if (other !== undefined) product += Math.min(count * idf, other * idf) * (other * idf)
     }
     sum += product / norm
-  })
+  }
   const penalty = Math.exp(-((candidate.length - reference.length) ** 2) / (2 * SIGMA ** 2))
   return (10 * penalty * sum) / MAX_ORDER
 }

@@ -15,31 +15,35 @@ import {
 import { isExactMatch } from '../data/scenes/grammar.js'
 import { SCENES_FILE } from '../data/scenes/scene-file.js'
 import { readScenes } from '../data/scenes/write.js'
-import { decodingOptions } from '../decoding/options.js'
+import { type CaptionOptions, decodingOptions } from '../decoding/options.js'
 import { argumentError, DataError } from '../errors.js'
 import { loadParams, releaseParams } from '../models/inference.js'
-import { readModelFolder } from '../models/model-folder.js'
+import { type ModelFolder, readModelFolder } from '../models/model-folder.js'
 import { type DeviceName, openDevice } from '../native.js'
-import { type Evaluation, judge } from './judge.js'
+import { checkJars, type JarOptions, jarScores } from './jars.js'
+import type { Evaluation } from './judge.js'
+import { judgeInWorker } from './judge-worker.js'
 import { type EvaluateProgress, type Measured, measure } from './measure.js'
 import { splitSettings } from './run-split.js'
+import { tokenizeItem } from './score.js'
+import { checkTextOnly, textOnlyLoss } from './text-only.js'
 
-export interface EvaluateOptions {
+/** With all options of decoding, by which the captions are found. */
+export interface EvaluateOptions extends Omit<CaptionOptions, 'attention'>, JarOptions {
   /** Model or run folder. */
   readonly model: string
   /** Folder or file of the data. */
   readonly data: string
   /** `val` when left out. */
   readonly split?: SplitName | undefined
-  readonly beam?: number | undefined
-  readonly maxTokens?: number | undefined
-  readonly lengthPenalty?: number | undefined
   /** Only the first so many images of the split. */
   readonly limit?: number | undefined
   /** Images together on the device; 32 when left out. */
   readonly batchSize?: number | undefined
   readonly device?: DeviceName | undefined
-  /** Of the shuffled images, the floors' samples and the intervals; 0 when left out. */
+  /** Folder of a model trained without images on the same data, whose loss is to stand beside this one's. */
+  readonly textOnly?: string | undefined
+  /** Of the shuffled images, the floors' samples, the intervals and of captions that are drawn; 0 when left out. */
   readonly seed?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: EvaluateProgress) => void) | undefined
@@ -49,8 +53,8 @@ export interface EvaluateResult extends Evaluation {
   readonly split: SplitName
   /** What is wrong with the data set. */
   readonly problems: readonly DataProblem[]
-  /** How captions were searched for. */
-  readonly decoding: {
+  /** How captions were searched for: the options given and the model's own. */
+  readonly decoding: CaptionOptions & {
     readonly beam: number
     readonly maxTokens: number
     readonly lengthPenalty: number
@@ -67,19 +71,17 @@ export interface EvaluateResult extends Evaluation {
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
   checkOptions(options)
-  const { split = 'val', seed = 0, batchSize = 32, limit, signal } = options
-  const onProgress = options.onProgress ?? (() => {})
-  const folder = await readModelFolder(options.model)
-  const { tokenizer, generation, model } = folder
-  const search = decodingOptions(options, generation, model.config.decoder.maxTokens, tokenizer)
-  const decoding = {
-    beam: search.beams,
-    maxTokens: search.maxTokens,
-    lengthPenalty: search.lengthPenalty,
-  }
-  const dataset = await readDataset(options.data, await splitSettings(options.model))
-  const images = chooseImages(dataset, split, limit)
-  const device = openDevice(options.device)
+  const { split, limit, batchSize = 32, textOnly, meteorJar, spiceJar, ...others } = options
+  const { model: path, data, device: name, signal, onProgress = () => {}, ...search } = others
+  const { seed = 0 } = search
+  await checkJars({ meteorJar, spiceJar })
+  const folder = await readModelFolder(path)
+  const decoding = chosenDecoding(search, folder)
+  const textOnlyFolder = textOnly === undefined ? undefined : await readModelFolder(textOnly)
+  if (textOnlyFolder) checkTextOnly(textOnlyFolder, folder)
+  const dataset = await readDataset(data, await splitSettings(path))
+  const images = chooseImages(dataset, split ?? 'val', limit)
+  const device = openDevice(name)
   const params = loadParams(folder, device)
   let measured: Measured
   try {
@@ -88,7 +90,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
       params,
       device,
       images,
-      decoding,
+      decoding: search,
       batchSize,
       seed,
       signal,
@@ -102,10 +104,52 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
       `evaluate: none of the ${images.length} images can be decoded (${measured.errors[0]?.message})`,
     )
   onProgress({ phase: 'scores', done: 0, total: images.length })
-  const exact = await exactMatches(dataset, measured)
-  const evaluation = judge(measured, trainCaptions(dataset, images), exact, seed)
+  const { errors, captions, ...found } = measured
+  const items = measured.images.map(({ id, captions: references }, i) =>
+    tokenizeItem({ id, candidate: captions[i]?.text ?? '', references }),
+  )
+  const evaluation = await judgeInWorker(
+    {
+      ...found,
+      ...(textOnlyFolder && {
+        textOnlyLoss: await textOnlyLoss(textOnlyFolder, device, found.images, batchSize, signal),
+      }),
+      jars: await jarScores(items, { meteorJar, spiceJar, signal }),
+      images: found.images.map(({ id, path, captions }) => ({ id, path, captions })),
+      captions: captions.map(({ text, score }) => ({ text, score })),
+      skipped: errors.length,
+      warnings: errors.slice(0, 5).map(({ message }) => message),
+      trainingCaptions: splitOf(dataset, 'train').flatMap(({ captions }) => captions),
+      exact: await exactMatches(dataset, measured),
+      seed,
+    },
+    signal,
+  )
   onProgress({ phase: 'scores', done: images.length, total: images.length })
-  return { split, problems: dataset.problems, decoding, ...evaluation }
+  return { split: split ?? 'val', problems: dataset.problems, decoding, ...evaluation }
+}
+
+/** The options of decoding that count, checked. */
+function chosenDecoding(
+  given: CaptionOptions,
+  { generation, model, tokenizer }: ModelFolder,
+): EvaluateResult['decoding'] {
+  const { sampling, beams, maxTokens, lengthPenalty } = decodingOptions(
+    given,
+    generation,
+    model.config.decoder.maxTokens,
+    tokenizer,
+  )
+  const { seed, ...chosen } = Object.fromEntries(
+    Object.entries({ ...generation, ...given }).filter(([, value]) => value !== undefined),
+  ) as CaptionOptions
+  return {
+    ...chosen,
+    beam: beams,
+    maxTokens,
+    lengthPenalty,
+    ...(sampling && { seed: given.seed ?? generation.seed ?? 0 }),
+  }
 }
 
 function chooseImages(
@@ -122,11 +166,6 @@ function chooseImages(
     `evaluate: ${dataset.root} (${dataset.layout}) has no images in split "${split}", only ` +
       `${others.map(({ name, count }) => `${count} in "${name}"`).join(' and ')}. Choose one of these splits`,
   )
-}
-
-function trainCaptions(dataset: Dataset, evaluated: readonly CaptionedImage[]): readonly string[] {
-  const training = splitOf(dataset, 'train')
-  return (training.length > 0 ? training : evaluated).flatMap(({ captions }) => captions)
 }
 
 /** Whether each caption is right for its scene; undefined for data that are no generated scenes. */

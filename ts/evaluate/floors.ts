@@ -8,7 +8,7 @@ import { createRandom, shuffled } from '../random.js'
 import { type CaptionVector, captionVector, ciderSimilarity, documentFrequencies } from './cider.js'
 import { ngramCounts } from './ngrams.js'
 import { tokenizeCaption } from './ptb.js'
-import { type CaptionItem, type Scores, scoreTokens, tokenizeItem } from './score.js'
+import { createScorer, type Scores, scoreTokens, type TokenizedItem, withMeteor } from './score.js'
 
 /** The search for the constant caption: captions considered, of these compared in full, and with how many. */
 const SAMPLED_CAPTIONS = 20_000
@@ -24,37 +24,46 @@ export interface CaptionFloors {
   readonly human?: Scores
 }
 
+export interface FloorOptions {
+  /** Of the samples; the same seed gives the same floors. */
+  readonly seed: number
+  /** Whether METEOR is computed too. */
+  readonly meteor?: boolean
+  /** Scores of candidates for the items, where a scorer is there already. */
+  readonly score?: ReturnType<typeof createScorer>
+}
+
 /**
  * Scores the floors on the references of `items`; their candidates are not used.
  *
  * @param trainCaptions captions of the training images, in any order
  * @param items at least one image, each with at least one reference
- * @param seed of the samples; the same seed gives the same floors
  * @throws ArgumentError without training captions or items; DataError as `scoreCaptions`
  */
 export function captionFloors(
   trainCaptions: readonly string[],
-  items: readonly CaptionItem[],
-  seed: number,
+  items: readonly TokenizedItem[],
+  { seed, meteor = false, score = createScorer(items) }: FloorOptions,
 ): CaptionFloors {
   if (trainCaptions.length === 0) {
     throw new ArgumentError('caption floors: expected at least one training caption, received none')
   }
-  const tokenized = items.map(tokenizeItem)
   const caption = constantCaption(trainCaptions, seed)
   const constantTokens = tokenizeCaption(caption)
   const random = createRandom(seed)
-  const withSeveral = tokenized.filter((item) => item.references.length > 1)
+  const scoresOf = (candidates: readonly (readonly string[])[]): Scores => {
+    if (!meteor) return score(candidates)
+    const images = items.map((item, i) => ({ ...item, candidate: candidates[i] ?? [] }))
+    const { meteorCounts, ...scores } = withMeteor(score(candidates), images)
+    return scores
+  }
+  const withSeveral = items.filter((item) => item.references.length > 1)
   return {
-    constant: {
-      caption,
-      scores: scoreTokens(tokenized.map((item) => ({ ...item, candidate: constantTokens }))),
-    },
-    random: scoreTokens(
-      tokenized.map((item) => {
-        const drawn = trainCaptions[Math.floor(random() * trainCaptions.length)] as string
-        return { ...item, candidate: tokenizeCaption(drawn) }
-      }),
+    constant: { caption, scores: scoresOf(items.map(() => constantTokens)) },
+    random: scoresOf(
+      items.map(() =>
+        tokenizeCaption(trainCaptions[Math.floor(random() * trainCaptions.length)] as string),
+      ),
     ),
     ...(withSeveral.length > 0 && {
       human: scoreTokens(
@@ -63,6 +72,7 @@ export function captionFloors(
           candidate: references[0] as readonly string[],
           references: references.slice(1),
         })),
+        { meteor },
       ),
     }),
   }
@@ -109,12 +119,13 @@ function constantCaption(trainCaptions: readonly string[], seed: number): string
 
 /** Calls `visit` with each weight of the vector, scaled so that each n-gram order has norm 1. */
 function forEachUnitWeight(
-  { weights, norms }: CaptionVector,
+  { counts, idf, norms }: CaptionVector,
   visit: (ngram: string, weight: number) => void,
 ): void {
-  weights.forEach((order, k) => {
+  counts.forEach((order, k) => {
     const norm = norms[k] as number
     if (norm === 0) return
-    for (const [ngram, weight] of order) visit(ngram, weight / norm)
+    let i = 0
+    for (const [ngram, count] of order) visit(ngram, (count * (idf[k]?.[i++] as number)) / norm)
   })
 }

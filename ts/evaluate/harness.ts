@@ -9,11 +9,11 @@ import {
   uploadCaptions,
 } from '../data/batches.js'
 import type { CaptionedImage } from '../data/dataset.js'
+import type { GenerationConfig } from '../decoding/generation.js'
 import type { CaptionOptions } from '../decoding/options.js'
 import { type CaptionText, createCaptionLoop } from '../models/caption-loop.js'
 import { dropFolds, type FoldCache, inferenceMode } from '../models/mode.js'
 import type { CaptionModel, ModelParams } from '../models/model.js'
-import type { GenerationConfig } from '../models/model-folder.js'
 import type { Device } from '../native.js'
 import { upload } from '../step-cache.js'
 import { scope } from '../tensor.js'

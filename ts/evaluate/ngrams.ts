@@ -1,4 +1,4 @@
-/** Tokenised captions and their n-gram counts, shared by BLEU and CIDEr. */
+/** Tokenised captions and their n-gram counts, shared by BLEU, CIDEr and the figures of variety. */
 
 /** One image to be scored: the tokens of the generated caption and of each reference caption. */
 export interface TokenizedImage {
@@ -24,4 +24,14 @@ export function ngramCounts(tokens: readonly string[]): NgramCounts {
     }
   }
   return counts
+}
+
+/** `ngramCounts` that remembers the counts of each list of tokens, for scoring several candidates of the same images. */
+export function createNgramCounter(): typeof ngramCounts {
+  const known = new WeakMap<readonly string[], NgramCounts>()
+  return (tokens) => {
+    const found = known.get(tokens) ?? ngramCounts(tokens)
+    known.set(tokens, found)
+    return found
+  }
 }
