@@ -1,6 +1,6 @@
 /** What is measured: presets with batch sizes, vocabularies and made-up captions and pictures of realistic sizes. */
 import type { TokenizedCaptions } from '../ts/data/batches.js'
-import type { PresetName } from '../ts/models/presets.js'
+import { type PresetName, presets } from '../ts/models/presets.js'
 import { createRandom } from '../ts/random.js'
 import { resolveConfig } from '../ts/train/resolve-config.js'
 
@@ -13,12 +13,16 @@ export interface BenchCase {
   readonly vocabulary: number
 }
 
-/** The tiny preset's vocabulary is about that of the generated scenes, the others' that of Flickr8k. */
+/** Vocabularies: tiny's is about that of the generated scenes, others' that of Flickr8k, or what their authors used. */
 export const cases: readonly BenchCase[] = [
   { preset: 'tiny', cached: false, vocabulary: 64 },
   { preset: 'mobilenetv2-transformer', cached: true, vocabulary: 3000 },
   { preset: 'mobilenetv2-transformer', cached: false, vocabulary: 3000 },
   { preset: 'resnet18-transformer', cached: false, vocabulary: 3000 },
+  { preset: 'eir-resnet18', cached: false, vocabulary: 5000 },
+  { preset: 'efficientnetb1-transformer-s', cached: true, vocabulary: 10_000 },
+  { preset: 'resnet101-lstm', cached: true, vocabulary: 7003 },
+  { preset: 'vit-transformer', cached: false, vocabulary: 20_069 },
 ]
 
 /** The name of a case in tables. */
@@ -34,6 +38,8 @@ export function configOf({ preset, cached }: BenchCase, batchSize?: number) {
       'data.path': '.',
       // The peer takes all captions of an image in a step, and so must we.
       'data.captionsPerImage': 'all',
+      // PyTorch has no AdaBelief.
+      ...(presets[preset].optimizer?.name === 'adabeliefw' ? { 'optimizer.name': 'adamw' } : {}),
       ...(cached ? { cacheFeatures: true } : {}),
       ...(batchSize === undefined ? {} : { batchSize }),
     },

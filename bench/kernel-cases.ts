@@ -364,7 +364,20 @@ function crossEntropy(tokens: number, dim: number, vocabulary: number): KernelCa
       const none = undefined
       return () =>
         device.kernels.linearCrossEntropy(
-          ...([loss, none, none, dx, dweight, dbias, x, weight, bias, targets, count] as const),
+          ...([
+            loss,
+            none,
+            none,
+            dx,
+            dweight,
+            dbias,
+            x,
+            weight,
+            bias,
+            targets,
+            none,
+            count,
+          ] as const),
           -100,
           0.1,
         )
@@ -388,8 +401,9 @@ function adamw(parameters: number): KernelCase {
       const rounded = dtype === 'bfloat16' ? random([parameters]) : undefined
       const [norm, state] = [tensor([1], [1], device), tensor([1e-4, 1, 0, 0], [4], device)]
       return () =>
-        device.kernels.adamw(
-          ...([weight, rounded, m, v, grad, norm, state, 1, 0.9, 0.999, 1e-8, 0.01, 1] as const),
+        device.kernels.optimizerStep(
+          ...([weight, rounded, m, v, grad, norm, state] as const),
+          ...([0, true, false, 1, 0.9, 0.999, 1e-8, 0.01, 1, 0] as const),
         )
     },
   }

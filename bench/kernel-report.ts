@@ -73,6 +73,18 @@ const cases: readonly ((k: Kernels, make: Make) => void)[] = [
     k.rmsNormBackward(make([rows, columns]), parameter(), make([rows, columns]), x, weight, rstd)
   },
   (k, make) => {
+    const [rows, columns] = [512, 256] as const
+    const positions = make([rows], 'int32', (i) => i % 20)
+    k.rotary(make([rows, 768]), make([rows, 768]), positions, 32, 512, 10_000, false)
+    const wide = make([rows, 2 * columns])
+    k.swiglu(make([rows, columns]), wide)
+    k.swigluBackward(make([rows, 2 * columns]), make([rows, columns]), wide)
+    const [x, scale] = [make([rows, columns]), make([columns], 'float32')]
+    k.layerScale(make([rows, columns]), x, scale, make([rows, columns]))
+    const sums = make([columns], 'float32')
+    k.layerScaleBackward(make([rows, columns]), sums, make([rows, columns]), x, scale)
+  },
+  (k, make) => {
     const rng = make([3], 'int32')
     k.dropout(make([512, 512]), make([512, 512]), make([512, 512]), rng, 0.1, 1)
   },
@@ -98,8 +110,20 @@ const cases: readonly ((k: Kernels, make: Make) => void)[] = [
     const [x, out] = [make([2, 56, 56, 64]), make([2, 28, 28, 64])]
     k.maxPool(out, x, 3, 2, 1)
     k.maxPoolBackward(make([2, 56, 56, 64]), make([2, 28, 28, 64]), x, out, 3, 2, 1)
-    k.averagePool(make([2, 1, 1, 64]), x, 56, 1, 0)
-    k.averagePoolBackward(make([2, 56, 56, 64]), make([2, 1, 1, 64]), 56, 1, 0)
+    k.adaptiveAveragePool(make([2, 1, 1, 64]), x)
+    k.adaptiveAveragePool(make([2, 14, 14, 64]), make([2, 8, 8, 64]))
+    k.adaptiveAveragePoolBackward(make([2, 56, 56, 64]), make([2, 1, 1, 64]))
+  },
+  (k, make) => {
+    const [x, gate] = [make([2, 56, 56, 64]), make([2, 64])]
+    k.channelGate(make([2, 56, 56, 64]), x, gate)
+    k.channelGateBackward(make([2, 56, 56, 64]), make([2, 64]), make([2, 56, 56, 64]), x, gate)
+  },
+  (k, make) => {
+    const tokens = make([8, 197, 256])
+    k.imageTokens(tokens, make([8, 14, 14, 256]), make([256]), make([197, 256]))
+    const sums = [make([256], 'float32'), make([197, 256], 'float32')] as const
+    k.imageTokensBackward(make([8, 14, 14, 256]), ...sums, tokens)
   },
   (k, make) => {
     const [pixels, channels] = [[2, 28, 28] as const, 64]
@@ -150,7 +174,7 @@ const cases: readonly ((k: Kernels, make: Make) => void)[] = [
     const n = 1 << 18
     const [grad, norm, state] = [make([n], 'float32'), make([1], 'float32'), make([4], 'float32')]
     k.gradientNorm(norm, grad)
-    k.adamw(
+    k.optimizerStep(
       make([n], 'float32'),
       make([n]),
       make([n], 'float32'),
@@ -158,13 +182,18 @@ const cases: readonly ((k: Kernels, make: Make) => void)[] = [
       grad,
       norm,
       state,
+      0,
+      true,
+      false,
       1,
       0.9,
       0.999,
       1e-8,
       0.01,
       1,
+      0,
     )
+    k.averageWeights(make([n], 'float32'), make([n], 'float32'), state, 0.999)
   },
   (k, make) => {
     const [rows, channels, vocabulary] = [128, 64, 4096]
@@ -180,6 +209,7 @@ const cases: readonly ((k: Kernels, make: Make) => void)[] = [
       make([vocabulary, channels]),
       undefined,
       targets,
+      undefined,
       make([1], 'float32', () => rows),
       0,
       0.1,
@@ -268,23 +298,17 @@ print(
 const built = join(packageRoot, 'build', 'cuda', 'kernels.json')
 const resources = existsSync(built) ? (JSON.parse(readFileSync(built, 'utf8')) as Resources[]) : []
 const out = process.argv[2]
-if (out)
-  writeFileSync(
-    out,
-    `${JSON.stringify(
-      {
-        ...machineFacts(),
-        command: 'npm run kernels:report -- FILE',
-        traffic,
-        resources: resources.map(({ name, architecture, registers, sharedBytes, spillBytes }) => ({
-          name,
-          architecture,
-          registers,
-          sharedBytes,
-          spillBytes,
-        })),
-      },
-      null,
-      1,
-    )}\n`,
-  )
+if (out) {
+  const facts = { ...machineFacts(), command: 'npm run kernels:report -- FILE' }
+  const opened = JSON.stringify(facts).slice(0, -1)
+  const shown = resources.map(({ name, architecture, registers, sharedBytes, spillBytes }) => ({
+    name,
+    architecture,
+    registers,
+    sharedBytes,
+    spillBytes,
+  }))
+  const rows = (list: readonly object[]) =>
+    `[\n${list.map((row) => JSON.stringify(row)).join(',\n')}\n]`
+  writeFileSync(out, `${opened},\n"traffic": ${rows(traffic)},\n"resources": ${rows(shown)}}\n`)
+}

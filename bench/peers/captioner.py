@@ -1,32 +1,42 @@
-"""Our captioner as a careful PyTorch user writes it for speed: channels-last convolutions, scaled_dot_product_attention, one
+"""Our captioners as a careful PyTorch user writes it for speed: channels-last convolutions, scaled_dot_product_attention, one
 encoder pass for all captions of an image, whose words are the queries of one cross-attention. Parameter names are ours."""
 
 import math
 
 import torch
+from eir import EirDecoder
 from encoders import build_encoder
+from lstm import LstmDecoder
 from torch import nn
 from torch.nn import functional as F
 
 PAD = 0
 
 
-def make_norm(kind, dim):
-    return nn.RMSNorm(dim, eps=1e-5) if kind == "rms" else nn.LayerNorm(dim)
+def make_norm(c, dim):
+    # Keras's epsilon for the captioner that came from there.
+    epsilon = 1e-3 if c["memory"] == "block" else 1e-5
+    return nn.RMSNorm(dim, eps=epsilon) if c["norm"] == "rms" else nn.LayerNorm(dim, eps=epsilon)
+
+
+def sinusoids(count, dim):
+    """Vaswani et al. 2017, section 3.5."""
+    angle = torch.arange(count)[:, None] / 10000 ** (torch.arange(0, dim, 2) / dim)
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
 
 
 class Attention(nn.Module):
-    def __init__(self, dim, heads):
+    def __init__(self, dim, heads, size):
         super().__init__()
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
-        self.out_proj = nn.Linear(dim, dim)
-        self.heads = heads
+        inner = heads * size
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * inner, dim))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * inner))
+        self.out_proj = nn.Linear(inner, dim)
+        self.heads, self.inner = heads, inner
 
     def project(self, x, start, end):
         """Parts start .. end of (queries, keys, values) for x [B, T, D], each [B, heads, T, size]."""
-        dim = x.shape[-1]
-        rows = slice(start * dim, end * dim)
+        rows = slice(start * self.inner, end * self.inner)
         y = F.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
         return y.view(*x.shape[:2], end - start, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
 
@@ -38,11 +48,12 @@ class Layer(nn.Module):
     def __init__(self, c):
         super().__init__()
         dim = c["dim"]
-        self.self_attn = Attention(dim, c["heads"])
-        self.multihead_attn = Attention(dim, c["heads"])
+        size = c.get("headSize", dim // c["heads"])
+        self.self_attn = Attention(dim, c["heads"], size)
+        self.multihead_attn = Attention(dim, c["heads"], size)
         self.linear1 = nn.Linear(dim, c["feedForward"])
         self.linear2 = nn.Linear(c["feedForward"], dim)
-        self.norm1, self.norm2, self.norm3 = (make_norm(c["norm"], dim) for _ in range(3))
+        self.norm1, self.norm2, self.norm3 = (make_norm(c, dim) for _ in range(3))
         self.pre_norm = c["preNorm"]
         self.activation = F.gelu if c["activation"] == "gelu" else F.relu
 
@@ -50,14 +61,32 @@ class Layer(nn.Module):
         y = x + F.dropout(inner(norm(x) if self.pre_norm else x), dropout, self.training and dropout > 0)
         return y if self.pre_norm else norm(y)
 
-    def forward(self, x, attend, look, dropout):
+    def forward(self, x, attend, look, dropouts):
         def feed_forward(h):
+            p = dropouts["feedForward"]
             h = self.activation(self.linear1(h))
-            return self.linear2(F.dropout(h, dropout, self.training and dropout > 0))
+            return self.linear2(F.dropout(h, p, self.training and p > 0))
 
-        x = self.branch(self.norm1, x, lambda h: self.self_attn.merge(attend(h)), dropout)
-        x = self.branch(self.norm2, x, lambda h: self.multihead_attn.merge(look(h)), dropout)
-        return self.branch(self.norm3, x, feed_forward, dropout)
+        p = dropouts["residual"]
+        x = self.branch(self.norm1, x, lambda h: self.self_attn.merge(attend(h)), p)
+        x = self.branch(self.norm2, x, lambda h: self.multihead_attn.merge(look(h)), p)
+        return self.branch(self.norm3, x, feed_forward, p)
+
+
+class MemoryBlock(nn.Module):
+    """Self-attention among the image's cells; memory [B, S, channels] -> [B, S, D]."""
+
+    def __init__(self, c, channels):
+        super().__init__()
+        dim, heads = c["dim"], c["memoryHeads"]
+        self.norm1, self.norm2 = make_norm(c, channels), make_norm(c, dim)
+        self.linear1 = nn.Linear(channels, dim)
+        self.self_attn = Attention(dim, heads, c.get("headSize", dim // heads))
+
+    def forward(self, memory):
+        x = F.relu(self.linear1(self.norm1(memory)))
+        y = F.scaled_dot_product_attention(*self.self_attn.project(x, 0, 3))
+        return self.norm2(x + self.self_attn.merge(y))
 
 
 class Decoder(nn.Module):
@@ -67,29 +96,52 @@ class Decoder(nn.Module):
         super().__init__()
         dim = c["dim"]
         self.embedding = nn.Embedding(vocabulary, dim)
-        self.positions = nn.Embedding(c["maxTokens"], dim)
-        self.memory = nn.Linear(channels, dim)
-        self.memory_positions = nn.Embedding(cells, dim)
-        self.memory_norm = make_norm(c["norm"], dim)
+        self.learned = c["positions"] == "learned"
+        if self.learned:
+            self.positions = nn.Embedding(c["maxTokens"], dim)
+        else:
+            self.register_buffer("table", sinusoids(c["maxTokens"], dim), persistent=False)
+        self.kind = c["memory"]
+        if self.kind == "projected":
+            self.memory = nn.Linear(channels, dim)
+            self.memory_positions = nn.Embedding(cells, dim)
+            self.memory_norm = make_norm(c, dim)
+        elif self.kind == "block":
+            self.memory = MemoryBlock(c, channels)
         self.layers = nn.ModuleList(Layer(c) for _ in range(c["layers"]))
-        self.norm = make_norm(c["norm"], dim) if c["preNorm"] else nn.Identity()
+        self.norm = make_norm(c, dim) if c["preNorm"] else nn.Identity()
         self.output = nn.Linear(dim, vocabulary)
         if c["tied"]:
             self.output.weight = self.embedding.weight
         self.heads, self.scale = c["heads"], math.sqrt(dim)
-        self.dropout, self.attention_dropout = c["dropout"], c["attentionDropout"]
+        self.dropouts = {
+            "residual": c["dropout"],
+            "attention": c["attentionDropout"],
+            "feedForward": c.get("feedForwardDropout", c["dropout"]),
+            "output": c["outputDropout"],
+        }
+
+    @property
+    def places(self):
+        return self.positions.weight if self.learned else self.table
 
     def keys_values(self, memory):
         """Cross-attention's keys and values of every layer; memory [B, S, channels]."""
-        m = self.memory_norm(self.memory(memory) + self.memory_positions.weight)
+        m = memory if self.kind == "direct" else self.memory(memory)
+        if self.kind == "projected":
+            m = self.memory_norm(m + self.memory_positions.weight)
         return [layer.multihead_attn.project(m, 1, 3) for layer in self.layers]
+
+    def dropped(self, x, kind):
+        p = self.dropouts[kind]
+        return F.dropout(x, p, self.training and p > 0)
 
     def loss(self, memory, tokens, smoothing):
         """tokens [R, T + 1], padded; the R / B captions of an image stand side by side."""
         images, (rows, length) = memory.shape[0], (tokens.shape[0], tokens.shape[1] - 1)
-        x = self.embedding(tokens[:, :-1]) * self.scale + self.positions.weight[:length]
-        x = F.dropout(x, self.dropout, self.training and self.dropout > 0)
-        p = self.attention_dropout if self.training else 0.0
+        x = self.embedding(tokens[:, :-1]) * self.scale + self.places[:length]
+        x = self.dropped(x, "residual")
+        p = self.dropouts["attention"] if self.training else 0.0
         for layer, (k, v) in zip(self.layers, self.keys_values(memory)):
 
             def attend(h, layer=layer):
@@ -101,18 +153,18 @@ class Decoder(nn.Module):
                 y = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
                 return y.transpose(1, 2).reshape(rows, length, self.heads, -1).transpose(1, 2)
 
-            x = layer(x, attend, look, self.dropout)
-        logits = self.output(self.norm(x)).flatten(0, 1)
+            x = layer(x, attend, look, self.dropouts)
+        logits = self.output(self.dropped(self.norm(x), "output")).flatten(0, 1)
         return F.cross_entropy(logits, tokens[:, 1:].flatten(), ignore_index=PAD, label_smoothing=smoothing)
 
     def start(self, memory, beams, length):
-        size = self.positions.weight.shape[1] // self.heads
+        size = self.layers[0].self_attn.inner // self.heads
         shape = (len(self.layers), 2, memory.shape[0] * beams, self.heads, length, size)
         return {"cache": memory.new_empty(shape), "cross": self.keys_values(memory), "images": memory.shape[0]}
 
     def step(self, state, tokens, position):
         """Logits [R, V] after tokens [R] at `position`."""
-        x = (self.embedding(tokens) * self.scale + self.positions.weight[position])[:, None]
+        x = (self.embedding(tokens) * self.scale + self.places[position])[:, None]
         images, rows = state["images"], tokens.shape[0]
         for i, layer in enumerate(self.layers):
             cache, (k, v) = state["cache"][i], state["cross"][i]
@@ -127,8 +179,13 @@ class Decoder(nn.Module):
                 y = F.scaled_dot_product_attention(q, k, v)
                 return y.transpose(1, 2).reshape(rows, 1, self.heads, -1).transpose(1, 2)
 
-            x = layer(x, attend, look, 0.0)
+            x = layer(x, attend, look, self.dropouts)
         return self.output(self.norm(x))[:, 0]
+
+    def reorder(self, state, rows, position):
+        """Row r goes on from what row rows[r] has read."""
+        cache = state["cache"][..., : position + 1, :]
+        cache.copy_(cache.index_select(2, rows))
 
 
 class Captioner(nn.Module):
@@ -136,9 +193,17 @@ class Captioner(nn.Module):
 
     def __init__(self, config, vocabulary):
         super().__init__()
-        self.encoder = build_encoder(config["encoder"]["name"], config["encoder"]["padding"])
-        cells = (config["image"]["size"] // self.encoder.reduction) ** 2
-        self.decoder = Decoder(config["decoder"], self.encoder.channels, cells, vocabulary)
+        encoder, c, size = config["encoder"], config["decoder"], config["image"]["size"]
+        self.encoder = build_encoder(
+            encoder["name"], encoder["padding"], size, encoder["normEpsilon"], encoder["dropout"]
+        )
+        channels, cells = self.encoder.channels, math.ceil(size / self.encoder.reduction) ** 2
+        if c["name"] == "lstm":
+            self.decoder = LstmDecoder(c, channels, vocabulary)
+        elif c["name"] == "eir":
+            self.decoder = EirDecoder(c, channels, vocabulary)
+        else:
+            self.decoder = Decoder(c, channels, cells, vocabulary)
         mean, std = (torch.tensor(config["image"][name]) for name in ["mean", "std"])
         self.register_buffer("scale", 1 / (255 * std), persistent=False)
         self.register_buffer("shift", -mean / std, persistent=False)

@@ -40,6 +40,5 @@ def beam(decoder, memory, length, width):
         tokens = words.view(images, -1).gather(1, chosen).flatten()
         found = found[rows]
         found[:, position] = tokens
-        cache = state["cache"][..., : position + 1, :]
-        cache.copy_(cache.index_select(2, rows))
+        decoder.reorder(state, rows, position)
     return found.view(images, width, length)[:, 0]

@@ -96,11 +96,10 @@ class Session:
         fixed = length if self.mode or self.graphed else 0
         self.batches = [self.kept(torch.tensor(i), padded(c, fixed)) for i, c in zip(indices, captions)]
         decoder = self.model.decoder
-        with_dropout = decoder.dropout, decoder.attention_dropout
-        decoder.dropout = decoder.attention_dropout = 0.0
+        dropouts, decoder.dropouts = decoder.dropouts, dict.fromkeys(decoder.dropouts, 0.0)
         with torch.no_grad(), self.precision():
             loss = float(self.loss(*(t.to(self.device) for t in self.batch(0))))
-        decoder.dropout, decoder.attention_dropout = with_dropout
+        decoder.dropouts = dropouts
         return {"loss": loss, "parameters": parameters}
 
     def build(self):
@@ -132,7 +131,8 @@ class Session:
             {"params": [p for n, p in trained if decays(n, p) is yes], "weight_decay": decay}
             for yes, decay in [(True, self.options["weightDecay"]), (False, 0.0)]
         ]
-        return torch.optim.AdamW(groups, lr=self.options["learningRate"], fused=True, capturable=self.graphed)
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.options["name"]]
+        return kind(groups, lr=self.options["learningRate"], fused=True, capturable=self.graphed)
 
     @property
     def images(self):
@@ -162,7 +162,10 @@ class Session:
             with self.precision():
                 value = loss(images, tokens)
             value.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options["clipNorm"])
+            if self.options["clipNorm"] > 0:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options["clipNorm"])
+            if self.options["clipValue"] > 0:
+                torch.nn.utils.clip_grad_value_(self.model.parameters(), self.options["clipValue"])
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             return value.detach()

@@ -145,12 +145,15 @@ test('sampled captions: the same for the same seed at any batch size, others for
   const picture = pictures[0] ?? ''
   const wrong = await cli(['caption', picture, '--model', shared.model, '--beam=3', '--top-k=4'])
   t.is(wrong.code, 2)
-  t.regex(wrong.stderr, /beam 3 searches .* temperature, topK and topP draw .*Leave out one/)
+  t.regex(
+    wrong.stderr,
+    /beam 3 searches .* temperature, topK, topP, typicalP, tau draw .*Leave out one/,
+  )
   const several = ['--top-k=9', '--num-captions=2', '--json']
   const two = await cli(['caption', picture, '--model', shared.model, ...several])
   t.is(JSON.parse(two.stdout).results[0].captions.length, 2)
   const zero = await cli(['caption', picture, '--model', shared.model, '--top-p=0'])
-  t.regex(zero.stderr, /expected topP to be a number above 0, up to 1, received 0/)
+  t.regex(zero.stderr, /expected topP to be a number above 0, at most 1, received 0/)
 })
 
 test('a picture that fails carries its error; the exit code is 1 when all fail', async (t) => {

@@ -3,7 +3,17 @@ import test from 'ava'
 import { version } from '../../ts/version.js'
 import { cli } from './run-cli.js'
 
-const commands = ['demo', 'train', 'caption', 'evaluate', 'score', 'inspect', 'doctor']
+const commands = [
+  'demo',
+  'train',
+  'caption',
+  'evaluate',
+  'score',
+  'report',
+  'inspect',
+  'convert',
+  'doctor',
+]
 
 for (const command of commands) {
   test(`${command} --help has examples and --json`, async (t) => {

@@ -13,10 +13,17 @@ const names = 'constructor toString __proto__ valueOf'
 const captions = [...texts(plainCaption, 300, 1), ...texts(oddCaption, 300, 2), names]
 const held = [...texts(plainCaption, 100, 3), ...texts(oddCaption, 200, 4), names]
 
+const cleaned = { normalization: 'basic-english', clean: true } as const
+
 const tokenizers: [name: string, tokenizer: Tokenizer][] = [
   ['word', trainWordTokenizer(captions, { minCount: 2 })],
   ['word with case', trainWordTokenizer(captions, { lowercase: false })],
   ['word with punctuation', trainWordTokenizer(captions, { keepPunctuation: true })],
+  ['basic-english', trainWordTokenizer(captions, { normalization: 'basic-english' })],
+  ['keras', trainWordTokenizer(captions, { normalization: 'keras', maxSize: 40 })],
+  ['whitespace', trainWordTokenizer(captions, { normalization: 'whitespace', minCount: 2 })],
+  ['cleaned', trainWordTokenizer(captions, { clean: true })],
+  ['cleaned basic-english', trainWordTokenizer(captions, { ...cleaned, minCount: 2 })],
   ['byte-pair', trainBytePairTokenizer(captions, { vocabularySize: 500 })],
   ['bytes only', trainBytePairTokenizer([], { vocabularySize: 260 })],
 ]
@@ -54,6 +61,31 @@ test('the one difference: Hugging Face reads the written form of a special id as
     const theirs = new HuggingFaceTokenizer(JSON.parse(saveTokenizer(tokenizer)), {})
     t.true(theirs.encode('<|eos|>').ids.includes(tokenizer.eos))
     t.false(tokenizer.encode('<|eos|>').includes(tokenizer.eos))
+  }
+})
+
+test('words between other separators than spaces: saved and loaded; the library joins them by spaces', (t) => {
+  const options = { normalization: 'whitespace', splitOn: ',' } as const
+  const tokenizer = trainWordTokenizer(['a red,round,ball', 'ball,a red'], options)
+  const ids = tokenizer.encode('ball,a red,x')
+  t.is(tokenizer.decode(ids), 'ball,a red')
+  const text = saveTokenizer(tokenizer)
+  const loaded = loadTokenizer(text)
+  t.is(saveTokenizer(loaded), text)
+  t.deepEqual(loaded.encode('ball,a red,x'), ids)
+  t.is(loaded.decode(ids), 'ball,a red')
+  const theirs = new HuggingFaceTokenizer(JSON.parse(text), { unk_token: '<|unk|>' })
+  t.deepEqual(theirs.encode('ball,a red,x').ids, ids)
+  t.is(theirs.decode(ids, { skip_special_tokens: true }), 'ball a red')
+})
+
+test('every separator comes back from the file', (t) => {
+  for (const splitOn of ' -/\\.*)($|[]^&\n日🐶') {
+    const options = { normalization: 'whitespace', splitOn } as const
+    const tokenizer = trainWordTokenizer([['a', 'b'].join(splitOn)], options)
+    const loaded = loadTokenizer(saveTokenizer(tokenizer))
+    t.deepEqual(loaded.encode(['b', 'a'].join(splitOn)), [5, 4], splitOn)
+    t.is(loaded.decode([5, 4]), ['b', 'a'].join(splitOn))
   }
 })
 

@@ -80,6 +80,12 @@ test('wrong arguments', (t) => {
     message: 'trainWordTokenizer: expected minCount to be an integer of at least 1, received 0',
   })
   t.throws(() => trainWordTokenizer(captions, { maxSize: 4 }), { instanceOf: ArgumentError })
+  for (const splitOn of ['', ', ']) {
+    t.throws(() => trainWordTokenizer(captions, { normalization: 'whitespace', splitOn }), {
+      instanceOf: ArgumentError,
+      message: `trainWordTokenizer: expected splitOn to be one character, received ${JSON.stringify(splitOn)}`,
+    })
+  }
   t.throws(() => trainWordTokenizer(['. . !'], {}), { instanceOf: DataError })
   t.throws(() => trainWordTokenizer(captions, { minCount: 9 }), {
     instanceOf: DataError,

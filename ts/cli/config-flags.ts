@@ -41,7 +41,7 @@ function unknownWord(command: Command, word: string): ArgumentError {
 // A dotted name can only be meant as a config key, and the config names the nearest one itself.
 function checkName(command: Command, name: string): void {
   const keys = Object.keys(trainSchema.unwrap().shape)
-  const known = [...keys, ...flagAliases.keys(), 'enc_heads']
+  const known = [...keys, ...flagAliases.keys()]
   if (name.includes('.') || known.includes(name)) return
   const flags = command.options.map(({ long }) => (long ?? '').slice(2))
   const near = nearest(name, [...flags, ...known])

@@ -3,11 +3,13 @@
 import { Command } from 'commander'
 import { version } from '../version.js'
 import { addCaptionCommand } from './caption.js'
+import { addConvertCommand } from './convert.js'
 import { addDemoCommand } from './demo.js'
 import { addDoctorCommand } from './doctor.js'
 import { addEvaluateCommand } from './evaluate.js'
 import { reportFailure } from './failure.js'
 import { addInspectCommand } from './inspect.js'
+import { addReportCommand } from './report.js'
 import { addScoreCommand } from './score.js'
 import { endQuietlyWithoutReader } from './terminal.js'
 import { addTrainCommand } from './train.js'
@@ -35,8 +37,10 @@ addTrainCommand(program)
 addCaptionCommand(program)
 addEvaluateCommand(program)
 addScoreCommand(program)
+addReportCommand(program)
 addInspectCommand(program)
 addDoctorCommand(program)
+addConvertCommand(program)
 
 endQuietlyWithoutReader()
 try {

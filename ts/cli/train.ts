@@ -5,7 +5,7 @@ import type { TrainResult } from '../train/train.js'
 import { exitCodes } from './failure.js'
 import { bytesText, duration, shellLine, shownPath, thousands, three } from './format.js'
 import { Interrupted, interruptible } from './interrupt.js'
-import { given, jsonFlags } from './options.js'
+import { given, jsonFlags, wholeNumber } from './options.js'
 import { createProgressBar } from './progress-bar.js'
 import { note, print, printJson } from './terminal.js'
 import { createTrainingDisplay } from './training-display.js'
@@ -18,6 +18,7 @@ const configKeys = {
   maxSteps: 'maxSteps',
   maxSeconds: 'maxSeconds',
   encoderWeights: 'encoderWeights',
+  init: 'init',
   freezeEncoder: 'freezeEncoder',
   device: 'device',
   seed: 'seed',
@@ -30,6 +31,7 @@ interface TrainFlags extends KeyFlags {
   readonly data?: string
   readonly config?: string
   readonly resume?: true
+  readonly dashboard?: number
   readonly image: boolean
   readonly json?: true
 }
@@ -51,11 +53,16 @@ export function addTrainCommand(program: Command): void {
     .option('--max-steps <n>', 'stop after so many steps')
     .option('--max-seconds <n>', 'stop after so many seconds of training')
     .option('--batch-size <n>', 'images in one step')
-    .option('--encoder-weights <file>', 'safetensors file with pretrained weights of the encoder')
+    .option(
+      '--encoder-weights <file>',
+      'pretrained weights of the encoder: .safetensors, .pth or .bin',
+    )
+    .option('--init <folder>', 'model folder to start from: its weights, words and settings')
     .option('--freeze-encoder [n]', 'true, false, or how many stages from the image on stay fixed')
     .option('--no-image', 'train the text-only baseline')
     .option('--seed <n>', 'of weights and dropout')
     .option('--device <name>', 'auto, cpu or cuda')
+    .option('--dashboard <port>', 'a live page on 127.0.0.1', wholeNumber(0, 65_535))
     .option('--resume', 'go on from the newest checkpoint of the run folder')
     .option(...jsonFlags)
     .addHelpText('after', help)
@@ -74,7 +81,7 @@ export function addTrainCommand(program: Command): void {
 
 const help = `
 Any other config key is a flag too: --model.decoder.layers=4, --optimizer.learningRate 5e-4, --data.flip.
-A run folder's config.yaml lists all keys. Also understood: --seq_length, --batch_size, --embed_dim, --ff_dim,
+A run folder's config.yaml lists all keys. Also understood: --seq_length, --batch_size, --embed_dim, --ff_dim, --enc_heads,
 --dec_heads, --artifact_dir, --lr.
 
 Examples:
@@ -82,6 +89,7 @@ Examples:
   captioneer train --data ./photos --preset tiny --epochs 5 --model.decoder.layers=1
   captioneer train --data ./flickr8k --out ./runs/first --resume
   captioneer train --config ./runs/first/config.yaml --out ./runs/second --seed 2
+  captioneer train --data ./flickr8k --trackers=[tensorboard,wandb] --dashboard 8013
   captioneer train --data ./flickr8k --max-seconds 900 --json > result.json
 `
 
@@ -102,7 +110,7 @@ async function run(flags: TrainFlags, settings: Record<string, string>): Promise
       'stopping after this step; press Ctrl-C again to stop at once, without saving',
       (signal) =>
         train({
-          ...given({ config: flags.config, resume: flags.resume }),
+          ...given({ config: flags.config, resume: flags.resume, dashboard: flags.dashboard }),
           data: flags.data ?? {},
           flags: settings,
           signal,
@@ -142,6 +150,7 @@ function summary(result: TrainResult): string {
     ...(result.skipped > 0
       ? [`${result.skipped} steps were skipped: their gradients were not finite.`]
       : []),
+    ...(result.report === undefined ? [] : [`The report is in ${shownPath(result.report)}.`]),
     `The model is in ${model}. Caption a picture with it:`,
     `  ${shellLine(['captioneer', 'caption', 'photo.jpg', '--model', model])}`,
   ].join('\n')

@@ -1,11 +1,10 @@
 /** Whether a file has the tensors that a model needs, told before any of them is used. */
 import { CheckpointError, nearest, shapeText } from '../errors.js'
-import type { FileTensor } from './safetensors-header.js'
 
-/** The part of a SafetensorsFile that is looked at here. */
-interface Named {
+/** The part of a file of tensors that is looked at here. */
+interface Named<T extends { readonly shape: readonly number[] }> {
   readonly path: string
-  readonly tensors: ReadonlyMap<string, FileTensor>
+  readonly tensors: ReadonlyMap<string, T>
 }
 
 /**
@@ -16,7 +15,7 @@ interface Named {
  * @throws CheckpointError naming the first missing, wrong-shaped or unknown tensor
  */
 export function requireTensors(
-  file: Named,
+  file: Named<{ readonly shape: readonly number[] }>,
   expected: ReadonlyMap<string, readonly number[]>,
   extra: 'refuse' | 'ignore' = 'refuse',
 ): void {
@@ -40,7 +39,10 @@ export function requireTensors(
  *
  * @throws CheckpointError naming the tensor and the nearest name when the file has none of that name
  */
-export function findTensor(file: Named, name: string): FileTensor {
+export function findTensor<T extends { readonly shape: readonly number[] }>(
+  file: Named<T>,
+  name: string,
+): T {
   const tensor = file.tensors.get(name)
   if (tensor !== undefined) return tensor
   const near = nearest(name, [...file.tensors.keys()])

@@ -3,11 +3,12 @@
  * found on reading; files of other programs are read without one. The header's rules live in
  * safetensors-header.ts, the header of own files in safetensors-format.ts.
  */
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { type FileHandle, open, stat } from 'node:fs/promises'
-import { CheckpointError, OutOfMemoryError } from '../errors.js'
+import { CheckpointError } from '../errors.js'
 import { writeAtomic } from './atomic.js'
 import { toFloat32 } from './float32.js'
+import { allocate, chunkBytes, readFully } from './read-bytes.js'
 import { findTensor } from './require-tensors.js'
 import {
   carriedChecksum,
@@ -41,9 +42,6 @@ export interface SafetensorsFile {
    */
   float32(name: string): Float32Array
 }
-
-// Large enough to keep the disk busy, small enough that hashing never holds up other work for long.
-const chunkBytes = 8 << 20
 
 /**
  * Reads a whole file into memory, after its header has been checked.
@@ -97,8 +95,9 @@ export async function writeSafetensors(
 async function readOpen(file: FileHandle, path: string): Promise<SafetensorsFile> {
   const { size } = await file.stat()
   if (size < 8) throw refusal(path, `expected at least 8 bytes, received ${size}`)
+  const ended = () => refusal(path, 'it ended while it was read')
   const length = Buffer.alloc(8)
-  await readFully(file, length, 0, path)
+  await readFully(file, length, 0, ended)
   const headerBytes = Number(length.readBigUInt64LE())
   if (headerBytes > maxHeaderBytes || 8 + headerBytes > size) {
     throw refusal(
@@ -107,13 +106,13 @@ async function readOpen(file: FileHandle, path: string): Promise<SafetensorsFile
     )
   }
   const header = Buffer.alloc(headerBytes)
-  await readFully(file, header, 8, path)
+  await readFully(file, header, 8, ended)
   const { metadata, tensors } = parseHeader(header, size - 8 - headerBytes, path)
   const data = allocate(size - 8 - headerBytes, path)
   const carried = carriedChecksum(header)
   const hash = carried === undefined ? undefined : createHash('sha256').update(length)
   hash?.update(withoutChecksum(header))
-  await readFully(file, data, 8 + headerBytes, path, hash)
+  await readFully(file, data, 8 + headerBytes, ended, (chunk) => hash?.update(chunk))
   if (carried !== undefined) {
     metadata.delete(checksumKey)
     if (hash?.digest('hex') !== carried) {
@@ -145,32 +144,4 @@ function view(
     return values
   }
   return { path, metadata, tensors, verified, bytes, float32 }
-}
-
-async function readFully(
-  file: FileHandle,
-  target: Uint8Array,
-  position: number,
-  path: string,
-  hash?: Hash,
-): Promise<void> {
-  for (let done = 0; done < target.byteLength; ) {
-    const count = Math.min(chunkBytes, target.byteLength - done)
-    const { bytesRead } = await file.read(target, done, count, position + done)
-    if (bytesRead === 0) throw refusal(path, 'it ended while it was read')
-    hash?.update(target.subarray(done, done + bytesRead))
-    done += bytesRead
-  }
-}
-
-function allocate(bytes: number, path: string): Uint8Array {
-  try {
-    return new Uint8Array(bytes)
-  } catch (cause) {
-    throw new OutOfMemoryError(
-      `reading ${path}: its ${(bytes / 2 ** 30).toFixed(2)} GiB do not fit into memory. ` +
-        'Use a smaller file or a machine with more memory',
-      { cause },
-    )
-  }
 }

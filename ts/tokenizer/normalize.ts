@@ -1,59 +1,67 @@
 /**
- * Text to words and back, for the word tokenizer. Patterns are written as strings that mean the same
- * to JavaScript and to Oniguruma, because tokenizer.json carries them to Hugging Face's library.
- *
- * 1. Unicode NFC, then lower case (unless `lowercase` is false); typographic apostrophes and hyphens
- *    become ' and -.
- * 2. A word is a run of letters, digits and their combining marks. One hyphen or apostrophe between
- *    two runs keeps them one word (t-shirt, o'clock), and so does . , or : between digits (3.5, 10:30).
- * 3. English endings are words of their own: dog's is "dog" and "'s", as in the Penn Treebank.
- * 4. Everything else is dropped; with `keepPunctuation` each punctuation mark or symbol is a word.
+ * Text to words and back, for the word tokenizer. What each way of cutting does, word-rules.ts says as data; here the data
+ * are applied, and tokenizer.json carries them to Hugging Face's library.
  */
+import { type Replacement, type WordRules, wordRules } from './word-rules.js'
+
+/** Ways to cut text into words: our own, torchtext's, Keras's, and at single spaces as EIR does. */
+export const normalizations = ['ptb', 'basic-english', 'keras', 'whitespace'] as const
+
+/** One of the ways to cut text into words. */
+export type Normalization = (typeof normalizations)[number]
 
 /** How captions become words. */
 export interface WordOptions {
-  /** Lower-case the text. Default true. */
+  /** Default `ptb`. */
+  readonly normalization?: Normalization
+  /** Lower-case the text; `ptb` alone can do without. Default true. */
   readonly lowercase?: boolean
-  /** Keep each punctuation mark or symbol as a word of its own. Default false: dropped. */
+  /** `ptb`: keep each punctuation mark or symbol as a word of its own. Default false: dropped. */
   readonly keepPunctuation?: boolean
+  /** `whitespace`: the character that stands between two words. Default a space. */
+  readonly splitOn?: string
+  /** Delete . , ? / " ' ; ` and lower-case before all else. Default false. */
+  readonly clean?: boolean
 }
 
-/** Each pair: what is replaced (a pattern), and by what. */
-export const replacements: readonly (readonly [pattern: string, content: string])[] = [
-  ['[\u2019\u02BC]', "'"],
-  ['[\u2010\u2011]', '-'],
-]
-
-const inRun = '[\\p{L}\\p{M}\\p{N}]'
-const run = `[\\p{L}\\p{N}]${inRun}*`
-const ending = `'(?:s|t|re|ve|ll|d|m)(?!${inRun})`
-const joint = `(?:-|(?!${ending})'|(?<=\\p{N})[.,:](?=\\p{N}))`
-const word = `${run}(?:${joint}${run})*|${ending}`
-
-/** Matches each word of a normalised text. */
-export function wordPattern(keepPunctuation: boolean): string {
-  return keepPunctuation ? `${word}|[\\p{P}\\p{S}]` : word
+/** Cuts text into words and joins words to text. */
+export interface WordSplitter {
+  /** The words of `text`, in order; empty when it has none. No word is empty. */
+  readonly split: (text: string) => string[]
+  /** Words as a line of text. */
+  readonly join: (words: readonly string[]) => string
+  readonly rules: WordRules
 }
 
-/** Matches each space, between words joined by spaces, that written English does not have. */
-export const gluePattern = ` (?=${ending}|[.,!?;:)\\]}%])|(?<=[(\\[{]) `
-
-const replacers = replacements.map(
-  ([pattern, content]) => [new RegExp(pattern, 'gu'), content] as const,
-)
-const words = new RegExp(wordPattern(false), 'gu')
-const wordsAndPunctuation = new RegExp(wordPattern(true), 'gu')
-const glue = new RegExp(gluePattern, 'gu')
+/** The splitter of some options. */
+export function wordSplitter(options: WordOptions = {}): WordSplitter {
+  const rules = wordRules(options)
+  const replacers = rules.replacements.map(compiled)
+  const glue = rules.glue.map(compiled)
+  const word = new RegExp(rules.words, 'gu')
+  const replaceAll = (text: string, all: typeof glue) =>
+    all.reduce((changed, [from, to]) => changed.replace(from, () => to), text)
+  return {
+    rules,
+    split: (text) => {
+      const composed = rules.compose ? text.normalize('NFC') : text
+      const normal = replaceAll(rules.lowercase ? composed.toLowerCase() : composed, replacers)
+      return normal.match(word) ?? []
+    },
+    join: (list) => replaceAll(list.join(rules.separator), glue),
+  }
+}
 
 /** The words of `text`, in order; empty when it has none. */
 export function splitWords(text: string, options: WordOptions = {}): string[] {
-  let normal = text.normalize('NFC')
-  if (options.lowercase ?? true) normal = normal.toLowerCase()
-  for (const [pattern, content] of replacers) normal = normal.replace(pattern, content)
-  return normal.match(options.keepPunctuation ? wordsAndPunctuation : words) ?? []
+  return wordSplitter(options).split(text)
 }
 
 /** Words as a line of text: spaces between, none before an ending or a full stop. */
-export function joinWords(list: readonly string[]): string {
-  return list.join(' ').replace(glue, '')
+export function joinWords(list: readonly string[], options: WordOptions = {}): string {
+  return wordSplitter(options).join(list)
+}
+
+function compiled([pattern, content]: Replacement): readonly [RegExp, string] {
+  return [new RegExp(pattern, 'gu'), content]
 }

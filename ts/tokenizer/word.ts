@@ -4,15 +4,9 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
-import { DataError } from '../errors.js'
-import {
-  gluePattern,
-  joinWords,
-  replacements,
-  splitWords,
-  type WordOptions,
-  wordPattern,
-} from './normalize.js'
+import { z } from 'zod'
+import { argumentError, DataError } from '../errors.js'
+import { normalizations, type WordOptions, type WordSplitter, wordSplitter } from './normalize.js'
 import {
   requireAtLeast,
   specialIds,
@@ -28,6 +22,7 @@ import {
   unexpectedValue,
   vocabularyObject,
 } from './tokenizer-file.js'
+import { type Replacement, separatorOf, type WordRules } from './word-rules.js'
 
 export interface WordTrainingOptions extends WordOptions {
   /** Words seen fewer times are left to unk. Default 1: every word is kept. */
@@ -40,7 +35,7 @@ export interface WordTrainingOptions extends WordOptions {
  * A word tokenizer over the words of `captions`: the most frequent first, equal counts by code point,
  * so that the same captions in any order give the same ids.
  *
- * @throws ArgumentError when minCount is below 1 or maxSize below 5
+ * @throws ArgumentError when minCount is below 1, maxSize below 5, or splitOn not one character
  * @throws DataError when no word reaches minCount
  */
 export function trainWordTokenizer(
@@ -52,12 +47,15 @@ export function trainWordTokenizer(
   if (maxSize !== undefined) {
     requireAtLeast('trainWordTokenizer', 'maxSize', maxSize, specialTokens.length + 1)
   }
+  if (options.splitOn !== undefined && [...options.splitOn].length !== 1)
+    throw argumentError('trainWordTokenizer', 'splitOn', 'one character', options.splitOn)
+  const splitter = wordSplitter(options)
   const counts = new Map<string, number>()
   for (const caption of captions) {
-    for (const word of splitWords(caption, options)) counts.set(word, (counts.get(word) ?? 0) + 1)
+    for (const word of splitter.split(caption)) counts.set(word, (counts.get(word) ?? 0) + 1)
   }
   const words = [...counts]
-    .filter(([, count]) => count >= minCount)
+    .filter(([word, count]) => count >= minCount && !specialTokens.includes(word))
     .sort(([a, countOfA], [b, countOfB]) => countOfB - countOfA || compareCodePoints(a, b))
     .map(([word]) => word)
   if (words.length === 0) {
@@ -65,7 +63,7 @@ export function trainWordTokenizer(
       `trainWordTokenizer: no word occurs ${minCount} times or more (${counts.size} different words were seen); check the captions or lower minCount`,
     )
   }
-  return wordTokenizer([...specialTokens, ...words].slice(0, maxSize), options)
+  return wordTokenizer([...specialTokens, ...words].slice(0, maxSize), splitter)
 }
 
 /**
@@ -77,34 +75,29 @@ export function trainWordTokenizer(
  */
 export function wordTokenizerFromJSON(json: unknown, file = 'tokenizer.json'): Tokenizer {
   const { normalizer, pre_tokenizer, model } = readModel(json, 'WordLevel', file)
-  const lowercase = [true, false].find((yes) => isDeepStrictEqual(normalizer, normalizerJSON(yes)))
-  if (lowercase === undefined) throw unexpectedValue(file, 'normalizer', normalizer)
-  const keepPunctuation = [true, false].find((yes) =>
-    isDeepStrictEqual(pre_tokenizer, preTokenizerJSON(yes)),
-  )
-  if (keepPunctuation === undefined) throw unexpectedValue(file, 'pre_tokenizer', pre_tokenizer)
-  return wordTokenizer(readVocabulary(model.vocab, file), { lowercase, keepPunctuation })
+  const alike = splittersOf(pre_tokenizer)
+  if (alike.length === 0) throw unexpectedValue(file, 'pre_tokenizer', pre_tokenizer)
+  const splitter = alike.find(({ rules }) => isDeepStrictEqual(normalizer, normalizerJSON(rules)))
+  if (splitter === undefined) throw unexpectedValue(file, 'normalizer', normalizer)
+  return wordTokenizer(readVocabulary(model.vocab, file), splitter)
 }
 
-function wordTokenizer(tokens: readonly string[], options: WordOptions): Tokenizer {
-  const { lowercase = true, keepPunctuation = false } = options
-  const ids = new Map(tokens.map((token, id) => [token, id]))
+function wordTokenizer(tokens: readonly string[], { rules, split, join }: WordSplitter): Tokenizer {
+  // Text never gives a special id, whatever is written in it.
+  const words = tokens.slice(specialTokens.length)
+  const ids = new Map(words.map((word, i) => [word, specialTokens.length + i]))
   return {
     kind: 'word',
     vocabularySize: tokens.length,
     ...specialIds,
-    // A special token's string holds several punctuation marks, so no word can equal one.
-    encode: (text) =>
-      splitWords(text, { lowercase, keepPunctuation }).map(
-        (word) => ids.get(word) ?? specialIds.unk,
-      ),
-    decode: (sequence) => joinWords(textTokens(tokens, sequence)),
+    encode: (text) => split(text).map((word) => ids.get(word) ?? specialIds.unk),
+    decode: (sequence) => join(textTokens(tokens, sequence)),
     token: (id) => tokenAt('token', tokens, id),
     toJSON: () =>
       tokenizerFile({
-        normalizer: normalizerJSON(lowercase),
-        pre_tokenizer: preTokenizerJSON(keepPunctuation),
-        decoder: decoderJSON,
+        normalizer: normalizerJSON(rules),
+        pre_tokenizer: preTokenizerJSON(rules),
+        decoder: decoderJSON(rules),
         model: {
           type: 'WordLevel',
           vocab: vocabularyObject(tokens),
@@ -114,33 +107,58 @@ function wordTokenizer(tokens: readonly string[], options: WordOptions): Tokeniz
   }
 }
 
-function normalizerJSON(lowercase: boolean) {
+/** Every splitter that a file with this pre-tokenizer may mean. */
+function splittersOf(preTokenizer: unknown): readonly WordSplitter[] {
+  const splitOn = separatorOf(patternSchema.safeParse(preTokenizer).data?.pattern.Regex ?? '')
+  const flags = [true, false]
+  const options = normalizations.flatMap((normalization) =>
+    flags.flatMap((clean) =>
+      flags.flatMap((lowercase) =>
+        flags.map((keepPunctuation) => ({
+          normalization,
+          clean,
+          lowercase,
+          keepPunctuation,
+          splitOn,
+        })),
+      ),
+    ),
+  )
+  return options
+    .map(wordSplitter)
+    .filter(({ rules }) => isDeepStrictEqual(preTokenizer, preTokenizerJSON(rules)))
+}
+
+const patternSchema = z.looseObject({ pattern: z.object({ Regex: z.string() }) })
+
+function normalizerJSON({ compose, lowercase, replacements }: WordRules) {
+  const normalizers = [
+    ...(compose ? [{ type: 'NFC' }] : []),
+    ...(lowercase ? [{ type: 'Lowercase' }] : []),
+    ...replacements.map(replaceJSON),
+  ]
+  return normalizers.length === 0 ? null : { type: 'Sequence', normalizers }
+}
+
+function preTokenizerJSON({ words }: WordRules) {
+  return { type: 'Split', pattern: { Regex: words }, behavior: 'Removed', invert: true }
+}
+
+// "WordPiece" is there for the spaces it puts between tokens; no token starts with its prefix, a space. Nothing in the format puts
+// anything else between them.
+function decoderJSON({ separator, glue }: WordRules) {
+  if (separator !== ' ') return null
   return {
     type: 'Sequence',
-    normalizers: [
-      { type: 'NFC' },
-      ...(lowercase ? [{ type: 'Lowercase' }] : []),
-      ...replacements.map(([pattern, content]) => replaceJSON(pattern, content)),
+    decoders: [
+      { type: 'WordPiece', prefix: ' ', cleanup: false },
+      { type: 'Fuse' },
+      ...glue.map(replaceJSON),
     ],
   }
 }
 
-function preTokenizerJSON(keepPunctuation: boolean) {
-  const pattern = { Regex: wordPattern(keepPunctuation) }
-  return { type: 'Split', pattern, behavior: 'Removed', invert: true }
-}
-
-// "WordPiece" is there for the spaces it puts between tokens; no word starts with its prefix.
-const decoderJSON = {
-  type: 'Sequence',
-  decoders: [
-    { type: 'WordPiece', prefix: '##', cleanup: false },
-    { type: 'Fuse' },
-    replaceJSON(gluePattern, ''),
-  ],
-}
-
-function replaceJSON(pattern: string, content: string) {
+function replaceJSON([pattern, content]: Replacement) {
   return { type: 'Replace', pattern: { Regex: pattern }, content }
 }
 
