@@ -209,11 +209,13 @@ void attending_lstm_pack(Tensor packed, Tensor decoder_weight, Tensor gate_weigh
 // at `position` (0-based). states [2, R, D] and cells float32 [2, R, D]: the rows at position are
 // written to [position % 2], those before it are read from the other half, row r's at
 // ancestors[r, position - 1] (int32 [R, T]; absent: r itself); at position 0 they are h0 and c0.
+// packed as of attending_lstm_pack; the CPU does without where rows are few (?).
 void attending_lstm_step(Tensor hidden, Tensor states, Tensor cells, Tensor x, Tensor memory,
-                         Tensor keys, Tensor h0, Tensor c0, Tensor packed, Tensor decoder_bias,
-                         Tensor score_weight, Tensor gate_bias, Tensor input_weight,
-                         Tensor input_bias, Tensor hidden_bias, Tensor ancestors, int rows_per_key,
-                         int position, Stream& stream);
+                         Tensor keys, Tensor h0, Tensor c0, Tensor packed, Tensor decoder_weight,
+                         Tensor decoder_bias, Tensor score_weight, Tensor gate_weight,
+                         Tensor gate_bias, Tensor input_weight, Tensor input_bias,
+                         Tensor hidden_weight, Tensor hidden_bias, Tensor ancestors,
+                         int rows_per_key, int position, Stream& stream);
 
 // --- attention_penalty.cpp
 // Doubly stochastic attention (Xu et al. 2015, section 4.2.1): out [1] float32 = scale share mean

@@ -14,35 +14,33 @@ namespace cpu {
 
 namespace {
 
-// Scratch memory of a pass.
+// Scratch memory of a pass, which lays out the weights for itself.
 struct PassParts {
   Parts parts;
-  PackedLstm weights;
-  LstmWork work;
+  LstmWeights weights;
   float *words, *inputs;
   char* scratch;
+  LstmWork work;
 
-  PassParts(char* base, const LstmSizes& z, int64_t tokens)
+  PassParts(char* base, const LstmSizes& z, const LstmWeights& plain, int64_t tokens)
       : parts{base},
-        weights(parts, z),
-        work(parts, z),
+        weights(plain.placed(parts)),
         words(parts.floats(tokens * z.embedding)),
         inputs(parts.floats(tokens * z.gates())),
-        scratch(parts.bytes(PackedLstm::scratch_bytes(z))) {}
+        scratch(parts.bytes(weights.pack_scratch())),
+        work(parts, z, weights) {}
 };
 
-// Scratch memory of a step, whose weights are laid out already.
+// Scratch memory of a step.
 struct StepParts {
   Parts parts;
   LstmWork work;
   float* inputs;
-  char* scratch;
 
-  StepParts(char* base, const LstmSizes& z)
+  StepParts(char* base, const LstmSizes& z, const LstmWeights& weights)
       : parts{base},
-        work(parts, z),
-        inputs(parts.floats(int64_t{rounded_rows(z.rows)} * z.gates())),
-        scratch(parts.bytes(multiply_scratch(rounded_rows(z.rows), z.gates(), z.embedding))) {}
+        work(parts, z, weights),
+        inputs(parts.floats(int64_t{rounded_rows(z.rows)} * z.gates())) {}
 };
 
 }  // namespace
@@ -59,9 +57,10 @@ void attending_lstm(Tensor hidden, Tensor alpha, Tensor query, Tensor context, T
   const Schedule schedule(offsets, x.shape[0], longest);
   const int64_t tokens = schedule.tokens();
   if (tokens == 0) return;
-  const size_t bytes = PassParts(nullptr, z, tokens).parts.used;
-  const PassParts p(static_cast<char*>(stream.scratch(bytes)), z, tokens);
-  p.weights.fill(z, decoder_weight, gate_weight, input_weight, hidden_weight, false, p.scratch);
+  const LstmWeights weights(z, decoder_weight, gate_weight, input_weight, hidden_weight);
+  const size_t bytes = PassParts(nullptr, z, weights, tokens).parts.used;
+  const PassParts p(static_cast<char*>(stream.scratch(bytes)), z, weights, tokens);
+  p.weights.pack(false, p.scratch);
   gather_rows(p.words, x.f32(), schedule.token.data(), tokens, z.embedding);
   check_gemm(gemm(Transpose::no, Transpose::yes, tokens, z.gates(), z.embedding, p.words,
                   z.embedding, input_weight.f32(), z.inputs(), 0.0f, p.inputs, z.gates()));
@@ -86,22 +85,25 @@ void attending_lstm_pack(Tensor packed, Tensor decoder_weight, Tensor gate_weigh
   z.features = gate_weight.shape[0];
   z.hidden = hidden_weight.shape[1];
   z.embedding = input_weight.shape[1] - z.features;
-  Parts parts{reinterpret_cast<char*>(packed.f32())};
-  PackedLstm(parts, z).fill(z, decoder_weight, gate_weight, input_weight, hidden_weight, true,
-                            stream.scratch(PackedLstm::scratch_bytes(z)));
+  Parts parts{static_cast<char*>(packed.data)};
+  const LstmWeights weights =
+      LstmWeights(z, decoder_weight, gate_weight, input_weight, hidden_weight).placed(parts);
+  weights.pack(true, stream.scratch(weights.pack_scratch()));
 }
 
 void attending_lstm_step(Tensor hidden, Tensor states, Tensor cells, Tensor x, Tensor memory,
-                         Tensor keys, Tensor h0, Tensor c0, Tensor packed, Tensor decoder_bias,
-                         Tensor score_weight, Tensor gate_bias, Tensor, Tensor input_bias,
-                         Tensor hidden_bias, Tensor ancestors, int rows_per_key, int position,
-                         Stream& stream) {
+                         Tensor keys, Tensor h0, Tensor c0, Tensor packed, Tensor decoder_weight,
+                         Tensor decoder_bias, Tensor score_weight, Tensor gate_weight,
+                         Tensor gate_bias, Tensor input_weight, Tensor input_bias,
+                         Tensor hidden_weight, Tensor hidden_bias, Tensor ancestors,
+                         int rows_per_key, int position, Stream& stream) {
   const LstmSizes z = lstm_sizes(x, memory, keys, h0, rows_per_key);
   if (z.rows == 0) return;
-  Parts packed_parts{reinterpret_cast<char*>(packed.f32())};
-  const PackedLstm weights(packed_parts, z);
-  const size_t bytes = StepParts(nullptr, z).parts.used;
-  const StepParts p(static_cast<char*>(stream.scratch(bytes)), z);
+  const LstmWeights plain(z, decoder_weight, gate_weight, input_weight, hidden_weight);
+  Parts packed_parts{static_cast<char*>(packed.data)};
+  const LstmWeights weights = packed ? plain.placed(packed_parts) : plain;
+  const size_t bytes = StepParts(nullptr, z, weights).parts.used;
+  const StepParts p(static_cast<char*>(stream.scratch(bytes)), z, weights);
 
   const int64_t half = int64_t{z.rows} * z.hidden;
   const int64_t before = (position + 1) % 2 * half;
@@ -116,8 +118,7 @@ void attending_lstm_step(Tensor hidden, Tensor states, Tensor cells, Tensor x, T
     std::copy_n(h + from, z.hidden, p.work.h + int64_t{row} * z.hidden);
     std::copy_n(c + from, z.hidden, p.work.c + int64_t{row} * z.hidden);
   }
-  multiply_packed(p.inputs, x.f32(), weights.words, z.rows, z.gates(), z.embedding, false,
-                  p.scratch);
+  weights.words.multiply(p.inputs, x.f32(), z.rows, false, p.work.scratch);
   run_lstm(hidden.f32(), nullptr, {}, z, Schedule(z.rows), weights,
            {decoder_bias.f32(), score_weight.f32(), gate_bias.f32(), input_bias.f32(),
             hidden_bias.f32()},

@@ -75,15 +75,31 @@ struct Parts {
   }
 };
 
-// The recurrent weights laid out for products with few rows. `words` is that part of input_weight
-// which meets the word, `context` that which meets the image.
-struct PackedLstm {
-  char *decoder, *gate, *hidden, *words, *context;
+// A weight [outputs, inputs] and, where it is laid out for products with few rows, that layout.
+struct LstmWeight {
+  const float* plain;
+  int64_t stride;  // elements from row to row
+  int outputs, inputs;
+  bool laid_out = false;
+  void* packed = nullptr;
 
-  PackedLstm(Parts& parts, const LstmSizes& sizes);
-  static size_t scratch_bytes(const LstmSizes& sizes);
-  void fill(const LstmSizes& sizes, Tensor decoder_weight, Tensor gate_weight, Tensor input_weight,
-            Tensor hidden_weight, bool with_words, void* scratch) const;
+  size_t scratch_bytes(int rows) const;
+  // y [rows, outputs] = x [rows, inputs] weight^T, or +=. There is room for rounded_rows(rows).
+  void multiply(float* y, const float* x, int rows, bool accumulate, void* scratch) const;
+};
+
+// The weights of the products of a step. `words` is that part of input_weight which meets the word,
+// `context` that which meets the image.
+struct LstmWeights {
+  LstmWeight decoder, gate, hidden, words, context;
+
+  LstmWeights(const LstmSizes& sizes, Tensor decoder_weight, Tensor gate_weight,
+              Tensor input_weight, Tensor hidden_weight);
+  // The same, laid out or to be, in a block of memory.
+  LstmWeights placed(Parts& parts) const;
+  size_t pack_scratch() const;
+  // Lays them out; `words` only if wanted.
+  void pack(bool with_words, void* scratch) const;
 };
 
 // The vectors among the weights.
@@ -103,13 +119,13 @@ struct LstmWork {
   float *h, *c, *alpha, *bias;
   void* scratch;
 
-  LstmWork(Parts& parts, const LstmSizes& sizes);
+  LstmWork(Parts& parts, const LstmSizes& sizes, const LstmWeights& weights);
 };
 
 // All steps, from the states in `work` on. inputs [N, 4D] by slot: the words' part of the gates.
 // hidden [N, D] and alpha(?) [N, S] by token.
 void run_lstm(float* hidden, float* alpha, const LstmKept& kept, const LstmSizes& sizes,
-              const Schedule& schedule, const PackedLstm& weights, const LstmBiases& biases,
+              const Schedule& schedule, const LstmWeights& weights, const LstmBiases& biases,
               const float* inputs, const float* memory, const float* keys, const LstmWork& work);
 
 // out [n, width] = the rows of x that `index` names.

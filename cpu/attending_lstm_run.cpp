@@ -7,6 +7,7 @@
 #include "../binding/errors.h"
 #include "attending_lstm.h"
 #include "attending_lstm_rows.h"
+#include "gemm.h"
 #include "packed_product.h"
 
 namespace cpu {
@@ -37,33 +38,50 @@ size_t room(int outputs, int inputs) {
 
 }  // namespace
 
-PackedLstm::PackedLstm(Parts& parts, const LstmSizes& z)
-    : decoder(parts.bytes(room(z.attention, z.hidden))),
-      gate(parts.bytes(room(z.features, z.hidden))),
-      hidden(parts.bytes(room(z.gates(), z.hidden))),
-      words(parts.bytes(room(z.gates(), z.embedding))),
-      context(parts.bytes(room(z.gates(), z.features))) {}
-
-size_t PackedLstm::scratch_bytes(const LstmSizes& z) {
-  return std::max({pack_scratch(z.attention, z.hidden, z.hidden, 1),
-                   pack_scratch(z.features, z.hidden, z.hidden, 1),
-                   pack_scratch(z.gates(), z.hidden, z.hidden, 1),
-                   pack_scratch(z.gates(), z.embedding, z.inputs(), 1),
-                   pack_scratch(z.gates(), z.features, z.inputs(), 1)});
+size_t LstmWeight::scratch_bytes(int rows) const {
+  return laid_out ? multiply_scratch(rounded_rows(rows), outputs, inputs) : 0;
 }
 
-void PackedLstm::fill(const LstmSizes& z, Tensor decoder_weight, Tensor gate_weight,
-                      Tensor input_weight, Tensor hidden_weight, bool with_words,
-                      void* scratch) const {
-  pack(decoder, decoder_weight.f32(), z.attention, z.hidden, z.hidden, 1, scratch);
-  pack(gate, gate_weight.f32(), z.features, z.hidden, z.hidden, 1, scratch);
-  pack(hidden, hidden_weight.f32(), z.gates(), z.hidden, z.hidden, 1, scratch);
-  const float* input = input_weight.f32();
-  if (with_words) pack(words, input, z.gates(), z.embedding, z.inputs(), 1, scratch);
-  pack(context, input + z.embedding, z.gates(), z.features, z.inputs(), 1, scratch);
+void LstmWeight::multiply(float* y, const float* x, int rows, bool accumulate,
+                          void* scratch) const {
+  if (laid_out)
+    multiply_packed(y, x, packed, rounded_rows(rows), outputs, inputs, accumulate, scratch);
+  else
+    check_gemm(gemm(Transpose::no, Transpose::yes, rows, outputs, inputs, x, inputs, plain, stride,
+                    accumulate ? 1.0f : 0.0f, y, outputs));
 }
 
-LstmWork::LstmWork(Parts& parts, const LstmSizes& z) {
+LstmWeights::LstmWeights(const LstmSizes& z, Tensor decoder_weight, Tensor gate_weight,
+                         Tensor input_weight, Tensor hidden_weight)
+    : decoder{decoder_weight.f32(), z.hidden, z.attention, z.hidden},
+      gate{gate_weight.f32(), z.hidden, z.features, z.hidden},
+      hidden{hidden_weight.f32(), z.hidden, z.gates(), z.hidden},
+      words{input_weight.f32(), z.inputs(), z.gates(), z.embedding},
+      context{input_weight.f32() + z.embedding, z.inputs(), z.gates(), z.features} {}
+
+LstmWeights LstmWeights::placed(Parts& parts) const {
+  LstmWeights copy = *this;
+  for (LstmWeight* w : {&copy.decoder, &copy.gate, &copy.hidden, &copy.words, &copy.context}) {
+    w->laid_out = true;
+    w->packed = parts.bytes(room(w->outputs, w->inputs));
+  }
+  return copy;
+}
+
+size_t LstmWeights::pack_scratch() const {
+  size_t most = 0;
+  for (const LstmWeight* w : {&decoder, &gate, &hidden, &words, &context})
+    most = std::max(most, cpu::pack_scratch(w->outputs, w->inputs, w->stride, 1));
+  return most;
+}
+
+void LstmWeights::pack(bool with_words, void* scratch) const {
+  for (const LstmWeight* w : {&decoder, &gate, &hidden, &words, &context})
+    if (w != &words || with_words)
+      cpu::pack(w->packed, w->plain, w->outputs, w->inputs, w->stride, 1, scratch);
+}
+
+LstmWork::LstmWork(Parts& parts, const LstmSizes& z, const LstmWeights& weights) {
   const int64_t rows = rounded_rows(z.rows);
   query_products = parts.floats(rows * z.attention);
   gate_products = parts.floats(rows * z.features);
@@ -77,14 +95,15 @@ LstmWork::LstmWork(Parts& parts, const LstmSizes& z) {
   c = parts.floats(rows * z.hidden);
   alpha = parts.floats(rows * z.cells);
   bias = parts.floats(z.gates());
-  const int n = static_cast<int>(rows);
-  scratch = parts.bytes(std::max(
-      {multiply_scratch(n, z.attention, z.hidden), multiply_scratch(n, z.features, z.hidden),
-       multiply_scratch(n, z.gates(), z.hidden), multiply_scratch(n, z.gates(), z.features)}));
+  size_t most = 0;
+  for (const LstmWeight* w :
+       {&weights.decoder, &weights.gate, &weights.hidden, &weights.words, &weights.context})
+    most = std::max(most, w->scratch_bytes(z.rows));
+  scratch = parts.bytes(most);
 }
 
 void run_lstm(float* hidden, float* alpha, const LstmKept& kept, const LstmSizes& z,
-              const Schedule& schedule, const PackedLstm& weights, const LstmBiases& biases,
+              const Schedule& schedule, const LstmWeights& weights, const LstmBiases& biases,
               const float* inputs, const float* memory, const float* keys, const LstmWork& work) {
   for (int i = 0; i < z.gates(); i++) work.bias[i] = biases.input[i] + biases.hidden[i];
   for (int step = 0; step < schedule.steps(); step++) {
@@ -95,13 +114,9 @@ void run_lstm(float* hidden, float* alpha, const LstmKept& kept, const LstmSizes
     const auto row = [&](float* keep, float* here, int64_t place, int width) {
       return keep ? keep + (start + place) * width : here + place * width;
     };
-    const auto multiply = [&](float* y, const float* x, const void* w, int outputs, int inner,
-                              bool accumulate) {
-      multiply_packed(y, x, w, rounded_rows(count), outputs, inner, accumulate, work.scratch);
-    };
-    multiply(work.query_products, work.h, weights.decoder, z.attention, z.hidden, false);
-    multiply(work.gate_products, work.h, weights.gate, z.features, z.hidden, false);
-    multiply(work.products, work.h, weights.hidden, z.gates(), z.hidden, false);
+    weights.decoder.multiply(work.query_products, work.h, count, false, work.scratch);
+    weights.gate.multiply(work.gate_products, work.h, count, false, work.scratch);
+    weights.hidden.multiply(work.products, work.h, count, false, work.scratch);
     for_each_image(schedule, step, z, [&](int image, const int* places, int n) {
       std::vector<float*> contexts(n), shares(n);
       for (int k = 0; k < n; k++) {
@@ -122,7 +137,7 @@ void run_lstm(float* hidden, float* alpha, const LstmKept& kept, const LstmSizes
                  work.gate_products + at, biases.gate, contexts[k], z.features);
       }
     });
-    multiply(work.products, work.gated, weights.context, z.gates(), z.features, true);
+    weights.context.multiply(work.products, work.gated, count, true, work.scratch);
 #pragma omp parallel for schedule(static)
     for (int place = 0; place < count; place++) {
       const int64_t at = int64_t{place} * z.hidden;

@@ -103,10 +103,10 @@ void attending_lstm_pack(Tensor packed, Tensor decoder_weight, Tensor gate_weigh
 }
 
 void attending_lstm_step(Tensor hidden, Tensor states, Tensor cells, Tensor x, Tensor memory,
-                         Tensor keys, Tensor h0, Tensor c0, Tensor packed, Tensor decoder_bias,
-                         Tensor score_weight, Tensor gate_bias, Tensor input_weight,
-                         Tensor input_bias, Tensor hidden_bias, Tensor ancestors, int rows_per_key,
-                         int position, Stream& stream) {
+                         Tensor keys, Tensor h0, Tensor c0, Tensor packed, Tensor,
+                         Tensor decoder_bias, Tensor score_weight, Tensor, Tensor gate_bias,
+                         Tensor input_weight, Tensor input_bias, Tensor, Tensor hidden_bias,
+                         Tensor ancestors, int rows_per_key, int position, Stream& stream) {
   const Sizes z = sizes_of(x, memory, keys, h0, rows_per_key);
   with_float_type(hidden, [&]<class T>(T) {
     const int64_t half = int64_t{z.rows} * z.hidden;

@@ -140,6 +140,14 @@ const kinds: Readonly<Record<string, Kind>> = {
     size: 32,
     decoder: { ...sizes, ...dropouts, name: 'eir', layers: 1 },
   },
+  'the tiny encoder and an LSTM': {
+    encoder: tiny({ normEpsilon: 1e-5 }),
+    size: 64,
+    decoder: {
+      ...{ name: 'lstm', dim: 32, embeddingDim: 24, attentionDim: 16, maxTokens: 8 },
+      ...{ attentionPenalty: 1, outputDropout: 0.5, tied: false },
+    },
+  },
   'the tiny encoder and a decoder with RMS norm': {
     encoder: tiny({ normEpsilon: 1e-5 }),
     size: 32,

@@ -109,7 +109,12 @@ test('validations are compared by loss, by CIDEr-D in self-critical training, or
   const critical = resolveConfig({
     overrides: { 'data.path': 'x', init: 'x', initStrict: false, 'selfCritical.samples': 3 },
   })
-  t.deepEqual(critical.selfCritical, { samples: 3, temperature: 1, weight: 1 })
+  t.deepEqual(critical.selfCritical, {
+    draw: 'beam',
+    samples: 3,
+    temperature: 1,
+    weight: 1,
+  })
   t.is(metricOf(critical), 'cider')
   const asked = resolveConfig({ overrides: { data, 'validation.metric': 'bleu4' } })
   t.is(metricOf(asked), 'bleu4')

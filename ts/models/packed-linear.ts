@@ -4,13 +4,20 @@
  */
 import { empty, type Tensor } from '../tensor.js'
 
-/** A weight [O, C] as the products of `packedLinear` want it; undefined on a GPU, which wants it as it is. */
-export function packLinear(weight: Tensor): Tensor | undefined {
-  const { device, dtype } = weight
-  if (device.name !== 'cpu') return undefined
+// With fewer rows a plain product takes no longer: both wait for the weight to come from memory.
+const fewestRows = 6
+
+/** Whether weights should be packed for so many rows. A GPU wants them as they are. */
+export function packs(rows: number, { device }: Tensor): boolean {
+  return device.name === 'cpu' && rows >= fewestRows
+}
+
+/** A weight [O, C] as the products of `packedLinear` with `rows` rows want it; undefined where that is as it is. */
+export function packLinear(weight: Tensor, rows: number): Tensor | undefined {
+  if (!packs(rows, weight)) return undefined
   const room = weight.shape.reduce((size, n) => size * 64 * Math.ceil(n / 64), 1)
-  const packed = empty([room], dtype, device)
-  device.kernels.packLinear(packed, weight)
+  const packed = empty([room], weight.dtype, weight.device)
+  weight.device.kernels.packLinear(packed, weight)
   return packed
 }
 

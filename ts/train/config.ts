@@ -115,9 +115,14 @@ const earlyStopping = z.strictObject({
 })
 
 const selfCritical = z.strictObject({
-  /** Captions drawn of each image; each is compared with the mean reward of the others. */
+  /**
+   * Whether captions are the best of a beam search, which are near those that the model will give, or drawn at random,
+   * which asks for many more steps.
+   */
+  draw: oneOf(['beam', 'random']).default('beam'),
+  /** Captions of each image; each is compared with the mean reward of the others. */
   samples: integer(2, 64).default(5),
-  /** What logits are divided by before a word is drawn. */
+  /** `random`: what logits are divided by before a word is drawn. */
   temperature: above(0, 10).default(1),
   /** Share of the loss that is the reward's; the rest is the cross-entropy of the image's captions. */
   weight: above(0, 1).default(1),

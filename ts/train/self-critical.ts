@@ -1,12 +1,18 @@
 /**
  * Self-critical training: the model draws captions of a step's images, and each token's loss is weighted by how much
  * better its caption did than the others of the same image. Source: Rennie et al. 2017, arXiv:1612.00563; the mean of
- * the other samples as the baseline: Luo 2020, arXiv:2003.09971. Rewards are rewards.ts, the step itself is step.ts.
+ * the other samples as the baseline: Luo 2020, arXiv:2003.09971; the captions of a beam search as the samples: Cornia et al.
+ * 2020, arXiv:1912.08226. Rewards are rewards.ts, the step itself is step.ts.
  */
 import { type HostCaptions, packCaptions, type TokenizedCaptions } from '../data/batches.js'
 import type { CaptionedImage } from '../data/dataset.js'
 import { generationSchema } from '../decoding/generation.js'
-import { type CaptionLoop, createCaptionLoop, type LoopParts } from '../models/caption-loop.js'
+import {
+  type CaptionLoop,
+  type CaptionText,
+  createCaptionLoop,
+  type LoopParts,
+} from '../models/caption-loop.js'
 import type { LoadedImages } from '../models/inference.js'
 import { dropFolds, type FoldCache, inferenceMode } from '../models/mode.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
@@ -59,15 +65,19 @@ export function createSelfCritic(
     },
   })
   const rewardOf = ciderReward(trainImages)
-  const { samples, temperature } = settings
+  const { draw, samples, temperature } = settings
   // Beside the words there must be room for the end token.
   const maxTokens = Math.min(parts.generation.maxTokens, model.config.decoder.maxTokens - 1)
   return {
     async sample(images, indices, references, seed) {
-      const options = { numCaptions: samples, temperature, maxTokens, seed }
-      const drawn = await loop.captions(images, options)
+      const how = draw === 'beam' ? { beam: samples } : { temperature, seed }
+      const drawn = await loop.captions(images, { numCaptions: samples, maxTokens, ...how })
       const captions = drawn.map((all) =>
-        all.map(({ text, tokens }) => ({ text, tokens, finished: tokens.length < maxTokens })),
+        Array.from({ length: samples }, (_, i) => {
+          // A tiny vocabulary may have fewer captions than beams.
+          const { text, tokens } = all[i % all.length] as CaptionText
+          return { text, tokens, finished: tokens.length < maxTokens }
+        }),
       )
       const rewards = captions.map((all, i) => rewardOf(indices[i] ?? 0, all))
       return {

@@ -16,7 +16,7 @@ import { activeTape } from '../../tape.js'
 import { cast, empty, scope, type Tensor, view } from '../../tensor.js'
 import type { ModelConfig } from '../config.js'
 import { maybeDropout } from '../layers.js'
-import { packedLinear, packLinear } from '../packed-linear.js'
+import { packedLinear, packLinear, packs } from '../packed-linear.js'
 import { type ParamsOf, param } from '../params.js'
 import { type Decoder, type DecoderFacts, defineDecoder, type PackedCaptions } from './decoder.js'
 import { recipes } from './recipes.js'
@@ -70,9 +70,8 @@ interface LstmState extends ImageParts {
   readonly hidden: Tensor
   /** float32 [2, R, D] */
   readonly cellStates: Tensor
-  /** The recurrent weights as the backend likes them. */
-  readonly packed: Tensor
-  /** The classifier's weight, packed where that helps. */
+  /** The recurrent weights, and the classifier's, where the backend likes them in another order. */
+  readonly packed: Tensor | undefined
   readonly fc: Tensor | undefined
   readonly rowsPerImage: number
 }
@@ -153,22 +152,14 @@ export function lstmDecoder(c: LstmConfig, facts: DecoderFacts): Decoder {
       scope((): LstmState => {
         const { dtype, device } = memory
         const parts = imageParts(p, memory)
-        const shape = [2, (parts.h0.shape[0] ?? 0) * rowsPerImage, c.dim]
-        const packed = empty([packedSize(c, facts)], dtype, device)
-        const { weight_ih, weight_hh } = p.decode_step
-        device.kernels.attendingLstmPack(
-          packed,
-          p.attention.decoder_att.weight,
-          p.f_beta.weight,
-          weight_ih,
-          weight_hh,
-        )
+        const rows = (parts.h0.shape[0] ?? 0) * rowsPerImage
+        const shape = [2, rows, c.dim]
         return {
           ...parts,
           hidden: empty(shape, dtype, device),
           cellStates: empty(shape, 'float32', device),
-          packed,
-          fc: packLinear(p.fc.weight),
+          packed: packRecurrent(p, c, facts, rows),
+          fc: packLinear(p.fc.weight, rows),
           rowsPerImage,
         }
       }),
@@ -187,11 +178,14 @@ export function lstmDecoder(c: LstmConfig, facts: DecoderFacts): Decoder {
           state.h0,
           state.c0,
           state.packed,
+          p.attention.decoder_att.weight,
           p.attention.decoder_att.bias,
           p.attention.full_att.weight,
+          p.f_beta.weight,
           p.f_beta.bias,
           p.decode_step.weight_ih,
           p.decode_step.bias_ih,
+          p.decode_step.weight_hh,
           p.decode_step.bias_hh,
           ancestors,
           state.rowsPerImage,
@@ -211,10 +205,27 @@ function meanCell(memory: Tensor, { cells }: DecoderFacts): Tensor {
   return reshape({ x: adaptiveAveragePool({ x: map }) }, { shape: [rows / cells, channels] })
 }
 
-/** Elements of the packed weights, as the kernel attendingLstmPack wants them. */
-function packedSize(c: LstmConfig, { channels }: DecoderFacts): number {
+/** The recurrent weights for steps with `rows` rows; undefined where they are best as they are. */
+function packRecurrent(
+  p: LstmParams,
+  c: LstmConfig,
+  { channels }: DecoderFacts,
+  rows: number,
+): Tensor | undefined {
+  const { weight_ih, weight_hh } = p.decode_step
+  const { device, dtype } = weight_hh
+  if (device.name === 'cpu' && !packs(rows, weight_hh)) return undefined
   const whole = (size: number) => 64 * Math.ceil(size / 64)
   const recurrent = whole(c.attentionDim) + whole(channels) + whole(4 * c.dim)
   const input = whole(c.embeddingDim) + whole(channels)
-  return recurrent * whole(c.dim) + whole(4 * c.dim) * input
+  const packed = empty([recurrent * whole(c.dim) + whole(4 * c.dim) * input], dtype, device)
+  const { decoder_att } = p.attention
+  device.kernels.attendingLstmPack(
+    packed,
+    decoder_att.weight,
+    p.f_beta.weight,
+    weight_ih,
+    weight_hh,
+  )
+  return packed
 }
