@@ -2,10 +2,10 @@
  * The LSTM decoder against a plain one of PyTorch's layers (tests/fixtures/make_lstm.py): sizes, loss, losses of tokens,
  * attention, every gradient, ten optimizer steps, and captions found step by step.
  */
+
 import ava, { type ExecutionContext } from 'ava'
 import { packCaptions, uploadCaptions } from '../../ts/data/batches.js'
 import { padCaptions } from '../../ts/data/pad-captions.js'
-import { searchCaptions } from '../../ts/decoding/search.js'
 import { decoderSchema } from '../../ts/models/config.js'
 import { buildDecoder } from '../../ts/models/decoders/build.js'
 import type { Decoder, DecoderParams } from '../../ts/models/decoders/decoder.js'
@@ -17,9 +17,9 @@ import { createRandom } from '../../ts/random.js'
 import { differentiate } from '../../ts/tape.js'
 import { cast, memory as memoryOf, scope, type Tensor, tensor, tensorsIn } from '../../ts/tensor.js'
 import { specialIds } from '../../ts/tokenizer/tokenizer.js'
-import { collectGradients, createOptimizer, optimizerStep } from '../../ts/train/optimizer.js'
 import { device, dtypes } from '../device.js'
-import { unit, weight } from '../fixtures/filler.js'
+import { unit } from '../fixtures/filler.js'
+import { sameSearch, sameSteps } from './decoder-parity.js'
 import {
   deviceWeight,
   filled,
@@ -70,7 +70,7 @@ interface Fixture {
 }
 
 const fixture = readFixture<Fixture>('lstm')
-const { pad, bos, eos, unk } = specialIds
+const { pad } = specialIds
 const maxTokens = Number(fixture.config.maxTokens)
 
 function lstm(
@@ -159,84 +159,24 @@ for (const padded of [false, true])
 
 test('losses of ten optimizer steps', async (t) => {
   const one = fixture.training
-  const decoder = lstm(one)
-  const specs = [...namedSpecs(decoder.specs)]
-  const entries = specs.map(([name, { shape, decay }]) => ({
-    name,
-    shape,
-    decay,
-    group: 'decoder' as const,
-  }))
-  const optimizer = scope(() => createOptimizer('adam', entries, device))
-  for (const [i, [name, spec]] of specs.entries())
-    optimizer.masters[i]?.[1].write(deviceWeight(name, spec))
-  const views = new Map(optimizer.masters)
-  const params = materialize(decoder.specs, (name) => views.get(name) as Tensor) as DecoderParams
   const memory = imageMemory(one)
-  for (const [step, expected] of one.losses.entries()) {
-    const loss = scope(() => {
-      const captions = one.captions[step % one.captions.length] ?? []
-      const text = uploadCaptions(packCaptions(captions, specialIds), device)
-      const [found, grads] = differentiate(
-        optimizer.views,
-        () => decoder.loss(params, memory, text, { labelSmoothing: 0 }, mode),
-        optimizer.gradViews,
-      )
-      collectGradients(optimizer, grads, true)
-      optimizerStep(optimizer, tensor([one.learningRate], [1], device), {
-        name: 'adam',
-        encoderScale: 1,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        momentum: 0,
-        rectify: false,
-        weightDecay: 0,
-        clipNorm: 0,
-        clipValue: one.clipValue,
-      })
-      return found
-    })
-    sameNumber(t, (await loss.readFloats())[0] ?? 0, expected, `loss of step ${step}`, 1e-3)
-    loss.release()
+  const text = (step: number) => {
+    const captions = one.captions[step % one.captions.length] ?? []
+    return uploadCaptions(packCaptions(captions, specialIds), device)
   }
-  for (const used of tensorsIn({ ...optimizer, memory })) used.release()
+  const { losses, learningRate, clipValue } = one
+  const how = { name: 'adam', learningRate, labelSmoothing: 0, options: { clipValue } } as const
+  await sameSteps(t, lstm(one), memory, { ...how, losses, text })
+  memory.release()
 })
-
-/** Its classifier. */
-type Params = DecoderParams & { readonly fc: { readonly weight: Tensor; readonly bias: Tensor } }
 
 for (const { beam, lengthPenalty, ids, scores } of fixture.search.searches)
   test(`captions with beam ${beam}, length penalty ${lengthPenalty}`, async (t) => {
     const one = fixture.search
-    const decoder = lstm(one)
-    const params = filled(decoder.specs, device) as Params
-    const { shape } = params.fc.weight
-    params.fc.weight.write(weight('fc.weight', { shape }).map((x) => one.outputScale * x))
-    const bias = weight('fc.bias', { shape: [one.vocabulary] })
-    params.fc.bias.write(bias.map((x, id) => (id === eos ? x + one.endBias : x)))
     const memory = imageMemory(one, 'memory.5', one.memoryScale)
-    const state = scope(() => decoder.start(params, memory, beam, maxTokens))
-    const found = await searchCaptions(
-      (tokens, position, ancestors) => decoder.step(params, state, tokens, position, ancestors),
-      {
-        device,
-        images: one.images,
-        beams: beam,
-        maxTokens,
-        lengthPenalty,
-        bos,
-        eos,
-        forbidden: [pad, bos, unk],
-      },
-    )
-    t.deepEqual(
-      found.map(([best]) => best?.tokens),
-      ids.map((expected) => [...expected]),
-    )
-    for (const [i, expected] of scores.entries())
-      sameNumber(t, found[i]?.[0]?.score ?? 0, expected, `score of image ${i}`)
-    for (const used of tensorsIn({ params, memory, state })) used.release()
+    const expected = { maxTokens, beam, lengthPenalty, ids, scores }
+    await sameSearch(t, lstm(one), memory, 'fc', { ...one, ...expected })
+    memory.release()
   })
 
 /**

@@ -2,30 +2,22 @@
  * Small decoders of the seed systems against PyTorch: loss, losses of tokens, every gradient, attention, ten optimizer
  * steps, and captions that are searched with keys and values kept.
  */
+
 import ava, { type ExecutionContext } from 'ava'
 import { packCaptions, uploadCaptions } from '../../ts/data/batches.js'
-import { searchCaptions } from '../../ts/decoding/search.js'
 import { decoderSchema } from '../../ts/models/config.js'
 import { buildDecoder } from '../../ts/models/decoders/build.js'
 import type { Decoder, DecoderParams } from '../../ts/models/decoders/decoder.js'
 import { inferenceMode, trainingMode } from '../../ts/models/mode.js'
-import { materialize, namedSpecs, namedTensors } from '../../ts/models/params.js'
+import { namedTensors } from '../../ts/models/params.js'
 import { synchronize } from '../../ts/native.js'
 import { differentiate } from '../../ts/tape.js'
 import { memory as memoryOf, scope, type Tensor, tensor, tensorsIn } from '../../ts/tensor.js'
 import { specialIds } from '../../ts/tokenizer/tokenizer.js'
-import { collectGradients, createOptimizer, optimizerStep } from '../../ts/train/optimizer.js'
 import { device } from '../device.js'
-import { unit, weight } from '../fixtures/filler.js'
-import {
-  deviceWeight,
-  filled,
-  readFixture,
-  type Summary,
-  sameNumber,
-  sameTensor,
-  sameTensors,
-} from './parity.js'
+import { unit } from '../fixtures/filler.js'
+import { sameSearch, sameSteps } from './decoder-parity.js'
+import { filled, readFixture, type Summary, sameNumber, sameTensor, sameTensors } from './parity.js'
 
 type Captions = readonly (readonly (readonly number[])[])[]
 
@@ -118,87 +110,24 @@ async function checkGradients(t: ExecutionContext, decoder: Decoder, one: Case):
 }
 
 async function checkSteps(t: ExecutionContext, decoder: Decoder, one: Case): Promise<void> {
-  const specs = [...namedSpecs(decoder.specs)]
-  const entries = specs.map(([name, { shape, decay }]) => ({
-    name,
-    shape,
-    decay,
-    group: 'decoder' as const,
-  }))
-  const optimizer = scope(() => createOptimizer('adamw', entries, device))
-  for (const [i, [name, spec]] of specs.entries())
-    optimizer.masters[i]?.[1].write(deviceWeight(name, spec))
-  const views = new Map(optimizer.masters)
-  const params = materialize(decoder.specs, (name) => views.get(name) as Tensor) as DecoderParams
   const memory = memoryTensor(one)
-  const mode = trainingMode(undefined, 0, new Map())
-  for (const [step, expected] of one.losses.entries()) {
-    const loss = scope(() => {
-      const text = textOf(one, step % one.captions.length)
-      const [found, grads] = differentiate(
-        optimizer.views,
-        () => decoder.loss(params, memory, text, one, mode),
-        optimizer.gradViews,
-      )
-      collectGradients(optimizer, grads, true)
-      optimizerStep(optimizer, tensor([one.learningRate], [1], device), {
-        name: 'adamw',
-        encoderScale: 1,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        momentum: 0,
-        rectify: false,
-        weightDecay: one.weightDecay,
-        clipNorm: one.clipNorm,
-        clipValue: 0,
-      })
-      return found
-    })
-    sameNumber(t, (await loss.readFloats())[0] ?? 0, expected, `loss of step ${step}`, 1e-3)
-    loss.release()
-  }
-  for (const used of tensorsIn({ ...optimizer, memory })) used.release()
-}
-
-/** Of an untied decoder. */
-type Params = DecoderParams & {
-  readonly output: { readonly weight: Tensor; readonly bias: Tensor }
+  const { losses, learningRate, labelSmoothing, weightDecay, clipNorm } = one
+  const options = { weightDecay, clipNorm }
+  const text = (step: number) => textOf(one, step % one.captions.length)
+  const how = { name: 'adamw', learningRate, labelSmoothing, options } as const
+  await sameSteps(t, decoder, memory, { ...how, losses, text })
+  memory.release()
 }
 
 async function checkSearch(
   t: ExecutionContext,
   one: Case,
   decoder: Decoder,
-  { beam, ids, scores }: Case['searches'][number],
+  search: Case['searches'][number],
 ): Promise<void> {
-  const { pad, bos, eos, unk } = specialIds
-  const params = filled(decoder.specs, device) as Params
-  const { shape } = params.output.weight
-  params.output.weight.write(weight('output.weight', { shape }).map((x) => one.outputScale * x))
-  const bias = weight('output.bias', { shape: [one.vocabulary] })
-  params.output.bias.write(bias.map((x, id) => (id === eos ? x + one.endBias : x)))
   const memory = memoryTensor(one, 3)
   const maxTokens = Number(one.config.maxTokens)
-  const state = scope(() => decoder.start(params, memory, beam, maxTokens))
-  const found = await searchCaptions(
-    (tokens, position, ancestors) => decoder.step(params, state, tokens, position, ancestors),
-    {
-      device,
-      images: one.images,
-      beams: beam,
-      maxTokens,
-      lengthPenalty: 0.7,
-      bos,
-      eos,
-      forbidden: [pad, bos, unk],
-    },
-  )
-  t.deepEqual(
-    found.map(([best]) => best?.tokens),
-    ids.map((expected) => [...expected]),
-  )
-  for (const [i, expected] of scores.entries())
-    sameNumber(t, found[i]?.[0]?.score ?? 0, expected, `score of image ${i}`)
-  for (const used of tensorsIn({ params, memory, state })) used.release()
+  const expected = { maxTokens, lengthPenalty: 0.7, ...search }
+  await sameSearch(t, decoder, memory, 'output', { ...one, ...expected })
+  memory.release()
 }
