@@ -49,13 +49,20 @@ export function configOf({ preset, cached }: BenchCase, batchSize?: number) {
 const captionsPerImage = 5
 const firstWord = 4
 
-/** Captions of 8 to 20 words, 12 on average, frequent words (low ids) more often than rare ones. */
-export function madeUpCaptions(images: number, vocabulary: number): TokenizedCaptions[] {
+/**
+ * Captions of 8 to 20 words, 12 on average, frequent words (low ids) more often than rare ones.
+ * @param longest words of a caption at most
+ */
+export function madeUpCaptions(
+  images: number,
+  vocabulary: number,
+  longest = Number.POSITIVE_INFINITY,
+): TokenizedCaptions[] {
   const random = createRandom(1)
   const words = vocabulary - firstWord
   const caption = () =>
     Array.from(
-      { length: 8 + Math.floor(13 * random() ** 2) },
+      { length: Math.min(longest, 8 + Math.floor(13 * random() ** 2)) },
       () => firstWord + Math.floor(words * random() ** 3),
     )
   return Array.from({ length: images }, () => Array.from({ length: captionsPerImage }, caption))

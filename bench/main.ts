@@ -108,7 +108,9 @@ async function benchModels(
     note(`measuring ${caseName(one)}`)
     if (mode !== 'caption') await benchTraining(one, options)
     // Captioning knows no cache.
-    if (mode !== 'train' && !one.cached) await benchCaptioning(one, options)
+    const captioned = { ...one, cached: false }
+    if (mode !== 'train' && selected.find(({ preset }) => preset === one.preset) === one)
+      await benchCaptioning(captioned, options)
   }
   first?.close()
   print(table([heading, ...rows.map(cellsOf)]))

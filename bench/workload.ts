@@ -101,7 +101,8 @@ export async function createWorkload(
     frozenStages: frozen,
     state: freshState(''),
     tokenizer: tokenizerOf(one.vocabulary),
-    captions: madeUpCaptions(images, one.vocabulary),
+    // The begin token takes one of the positions.
+    captions: madeUpCaptions(images, one.vocabulary, model.config.decoder.maxTokens - 1),
   }
   const { params } = weights
   const generation = generationSchema.parse({})

@@ -201,6 +201,10 @@ test('the command: a prefix, rules, and attention as files', async (t) => {
   t.is(results[1].attention, join(heat, 'picture 1.png'))
   t.deepEqual(Object.keys(results[0].captions[0]).sort(), ['score', 'text'])
   t.regex(results[0].caption, /^word3/)
+  for (const { caption } of results) {
+    const said = caption.split(' ')
+    t.is(new Set(said).size, said.length, 'no word comes twice')
+  }
   const json = JSON.parse(await readFile(join(heat, 'picture 1.json'), 'utf8'))
   t.is(json.caption, results[1].caption)
   t.is(json.words.length, json.weights.length)

@@ -20,7 +20,7 @@ test('the names of the public API', (t) => {
   t.is(
     others.join(' '),
     'Captioner Scope Tape Tensor caption countParameters differentiate empty evaluate inferenceMode ' +
-      'loadCaptioner materialize memory namedSpecs namedTensors nn openDevice ops param presetNames scope ' +
+      'loadCaptioner materialize memory namedSpecs namedTensors nn openDevice ops param presetNames reportRun scope ' +
       'scoreCaptions statistic synchronize tensor tensorScope train trainingMode view zeros',
   )
 })

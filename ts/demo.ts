@@ -144,6 +144,7 @@ export async function runDemo(options: DemoOptions = {}): Promise<DemoResult> {
     split: trained.split,
     limit: EVALUATED,
     beam: BEAM,
+    textOnly: textOnly.run,
     seed,
     device: options.device,
     signal,
@@ -160,18 +161,24 @@ export async function runDemo(options: DemoOptions = {}): Promise<DemoResult> {
       `${options.data === undefined ? 'pictures that the computer drew' : `the pictures of ${data}`} ` +
       'and judged on pictures that it has not seen.',
     evaluation,
-    textOnlyLoss: textOnly.best.loss,
     picture,
     device: options.device,
   })
-  const { loss, shuffledLoss = Number.NaN, exactMatch, bleu, cider } = evaluation
+  const {
+    loss,
+    textOnlyLoss = Number.NaN,
+    shuffledLoss = Number.NaN,
+    exactMatch,
+    bleu,
+    cider,
+  } = evaluation
   return {
     device: device.name,
     trainSeconds,
     imagesPerSecond: trained.imagesPerSecond,
     validation: {
       loss,
-      textOnlyLoss: textOnly.best.loss,
+      textOnlyLoss,
       shuffledLoss,
       ...(exactMatch !== undefined && { exactMatch }),
       bleu4: bleu[3] ?? 0,

@@ -67,6 +67,9 @@ export {
   view,
   zeros,
 } from './tensor.js'
+export type { ReportedEvaluation } from './report/evaluation-file.js'
+export type { Captioned, PictureOf } from './report/gallery.js'
+export { type RunReportOptions, reportRun } from './report/run-report.js'
 export type { PartialConfig, TrainConfig } from './train/config.js'
 export type {
   SampleCaption,

@@ -237,7 +237,7 @@ test('evaluate: one document, a table, and the captions in a file', async (t) =>
 
   const text = await cli([...words, '--limit', '2', '--beam', '1', '--split', 'train'])
   t.is(text.code, 0, text.stderr)
-  t.regex(text.stdout, /^2 images of split "train"; beam 1/)
+  t.regex(text.stdout, /^2 images of split "train"; .*\ncaptions by beam 1, .*maxTokens 6$/m)
   t.regex(text.stdout, /^scores x100 +model +95 % +constant +random +people$/m)
   t.regex(text.stdout, /^CIDEr +\d/m)
 })

@@ -8,7 +8,11 @@ import sharp from 'sharp'
 import { judge } from '../../ts/evaluate/judge.js'
 import type { Chart } from '../../ts/report/charts.js'
 import { chartsOf } from '../../ts/report/curves.js'
-import type { ReportedEvaluation } from '../../ts/report/evaluation-file.js'
+import {
+  type ReportedEvaluation,
+  readEvaluation,
+  writeEvaluation,
+} from '../../ts/report/evaluation-file.js'
 import { chooseGroups, type Look, withPictures } from '../../ts/report/gallery.js'
 import { histogramsOf } from '../../ts/report/histograms.js'
 import { type ReportInput, writeReport } from '../../ts/report/report.js'
@@ -48,6 +52,7 @@ async function evaluation(folder: string): Promise<ReportedEvaluation> {
     warnings: [`reading image "${HOSTILE}": it is empty`],
     loss,
     shuffledLoss: { ...loss, loss: 3, perImage: perImage.map(() => ({ nats: 6, tokens: 2 })) },
+    textOnlyLoss: { ...loss, loss: 2.9, perImage: perImage.map(() => ({ nats: 5.8, tokens: 2 })) },
     captions: captions.map((text) => ({ text, score: -1 })),
     captionSeconds: 1,
     trainingCaptions: captions,
@@ -88,7 +93,6 @@ async function written(folder: string, changes: Partial<ReportInput> = {}) {
     curves: chartsOf(history),
     histograms: histogramsOf(result),
     evaluation: result,
-    textOnlyLoss: 2.9,
     pictures: await withPictures(chooseGroups(result, 0), ({ path }) => readFile(path), looks),
     ...changes,
   })
@@ -137,7 +141,66 @@ test('the page shows scores, floors, intervals, pictures and what could not be s
   t.regex(markup, /cannot be shown/)
   t.regex(markup, /<p class="caption" dir="auto"><span data-word="0">a red<\/span>/)
   t.regex(markup, /<p class="caption" dir="auto">two dogs<\/p>/)
-  t.regex(markup, /METEOR, exact \+ stem \+ synonym/)
+})
+
+test('the page shows METEOR with its interval and floors, and signs of health', async (t) => {
+  const folder = await temporaryFolder(t)
+  const markup = withoutCode((await written(folder)).text)
+  const result = await evaluation(folder)
+  const { floors, intervals } = result
+  const hundred = (value: number) => (100 * value).toFixed(1)
+  const cells = (name: string) => {
+    const [, row = ''] =
+      new RegExp(`<tr><th scope="row">${name}</th>(.*?)</tr>`, 's').exec(markup) ?? []
+    return [...row.matchAll(/<td[^>]*>(.*?)<\/td>/gs)].map(([, text]) => text)
+  }
+  const { low, high } = intervals.meteorExactStemSynonym ?? { low: -1, high: -1 }
+  t.deepEqual(cells('METEOR, exact \\+ stem \\+ synonym'), [
+    hundred(result.meteorExactStemSynonym ?? -1),
+    `${hundred(low)} to ${hundred(high)}`,
+    ...[floors.constant, floors.random, floors.human].map((floor) =>
+      hundred(floor?.meteorExactStemSynonym ?? -1),
+    ),
+  ])
+  t.deepEqual(cells('captions that no training image has'), ['0.0 %'])
+  t.deepEqual(cells('captions that say three words twice'), ['0.0 %'])
+  t.deepEqual(cells('words used'), [String(result.vocabularyUsed)])
+  t.true((result.vocabularyUsed ?? 0) > 5)
+  t.regex(markup, /Length of captions/)
+
+  const other = { ...result, novel: 0.25, repeatedCaptions: 0.125, vocabularyUsed: 1234 }
+  const changed = withoutCode((await written(folder, { evaluation: other })).text)
+  for (const text of ['25.0 %', '12.5 %', '1,234'])
+    t.true(changed.includes(`<td>${text}</td>`), text)
+})
+
+test('the page says what the image is worth over none, also of an evaluation that was kept', async (t) => {
+  const folder = await temporaryFolder(t)
+  const path = join(folder, 'evaluation.json')
+  await writeEvaluation(path, await evaluation(folder))
+  const kept = await readEvaluation(path)
+  const markup = withoutCode((await written(folder, { evaluation: kept })).text)
+  t.regex(markup, /without an image<\/span>\s*<span class="bar"><i[^>]*><\/i>2\.900</)
+  t.regex(markup, /The image is worth 0\.900 to 0\.900 nats over none/)
+  t.regex(markup, /The right image is worth 1\.000 to 1\.000 nats over a wrong one/)
+})
+
+test('without an evaluation the page shows the last validation', async (t) => {
+  const folder = await temporaryFolder(t)
+  const tilesOf = async (validation: ReportInput['validation']) => {
+    const { text } = await written(folder, { evaluation: undefined, validation })
+    return [...text.matchAll(/<div class="tile"><b>(.*?)<\/b><span>(.*?)<\/span>/g)].map(
+      ([, value, name]) => `${name} ${value}`,
+    )
+  }
+  t.deepEqual(await tilesOf({ step: 30, loss: 1.5, bleu4: 0.21, cider: 0.5 }), [
+    'BLEU-4 21.0',
+    'CIDEr-D 50.0',
+    'loss, nats per token 1.500',
+    'step of this validation 30',
+  ])
+  t.is((await tilesOf({ step: 30, loss: Number.NaN })).length, 2)
+  t.deepEqual(await tilesOf(undefined), [])
 })
 
 test('a verdict says whether the image is used', async (t) => {
@@ -145,8 +208,7 @@ test('a verdict says whether the image is used', async (t) => {
   const result = await evaluation(folder)
   const verdictOf = async (loss: number, shuffledLoss: number, textOnlyLoss: number) => {
     const { text } = await written(folder, {
-      evaluation: { ...result, loss, shuffledLoss },
-      textOnlyLoss,
+      evaluation: { ...result, loss, shuffledLoss, textOnlyLoss },
     })
     return /look at the image\?<\/h2>\s*<p>(\w+)/.exec(text)?.[1]
   }
@@ -168,6 +230,19 @@ test('curves: long ones are thinned to means, missing values left out, empty cha
   t.deepEqual(
     validation?.values.filter((value) => value !== null),
     [2, 1],
+  )
+  const selfCritical = history.map((row) => ({ ...row, reward: 0.3 }))
+  t.deepEqual(
+    chartsOf(selfCritical).map(({ title, series }) => [title, ...series.map(({ label }) => label)]),
+    [
+      ['Loss', 'validation'],
+      ['Captions of validation images', 'BLEU-4', 'CIDEr-D'],
+      ['Reward', 'reward'],
+      ['Self-critical loss', 'loss'],
+      ['Learning rate', 'learning rate'],
+      ['Speed', 'images/s'],
+    ],
+    'the loss of self-critical steps is no cross-entropy',
   )
   const broken = [
     { kind: 'step', step: 1, loss: null },

@@ -3,6 +3,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import sharp from 'sharp'
+import { readJsonLines } from '../../ts/files/json-lines.js'
 import { readEvaluation } from '../../ts/report/evaluation-file.js'
 import { readRunFile } from '../../ts/report/run-file.js'
 import { reportRun } from '../../ts/report/run-report.js'
@@ -82,6 +83,7 @@ test.serial(
     const page = await readFile(join(out, 'report.html'), 'utf8')
     t.regex(page, /then interrupted\. Not evaluated yet/)
     t.regex(page, /<h3>Validation at step 3<\/h3>/)
+    t.regex(page, /<b>3<\/b><span>step of this validation/)
     t.is([...page.matchAll(/src="data:image\/jpeg/g)].length, 2)
 
     // What a killed process leaves has no end, and no report yet.
@@ -95,6 +97,30 @@ test.serial(
     await reportRun(out)
   },
 )
+
+test.serial('Ctrl-C while the end of a run is evaluated leaves the last validation', async (t) => {
+  const folder = await temporaryFolder(t)
+  const out = join(folder, 'run')
+  const stop = new AbortController()
+  const warnings: string[] = []
+  const result = await train({
+    ...smallRun(await smallData(folder), out),
+    report: true,
+    signal: stop.signal,
+    onEvent: (event) => {
+      if (event.kind === 'message' && event.text.includes('for the report')) stop.abort()
+      if (event.kind === 'warning') warnings.push(event.text)
+    },
+  })
+  t.false(result.interrupted, 'training came to its end')
+  t.deepEqual(warnings, ['the report is not complete: its evaluation was interrupted'])
+  t.is(await readEvaluation(join(out, 'evaluation.json')), undefined)
+  const page = await readFile(join(out, 'report.html'), 'utf8')
+  t.regex(page, /Trained for 12 steps on 24 images\. Not evaluated yet: the scores are those of/)
+  t.regex(page, /<b>12<\/b><span>step of this validation/)
+  const [last] = (await readJsonLines(join(out, 'history.jsonl'))).slice(-1)
+  t.true(page.includes(`<b>${Number(last?.loss).toFixed(3)}</b><span>loss, nats per token`))
+})
 
 test.serial('the command makes a report again, and evaluates for it', async (t) => {
   const folder = await temporaryFolder(t)

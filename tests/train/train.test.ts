@@ -257,6 +257,7 @@ test.serial('ten steps in a row whose gradients are not finite stop the run', as
       ...smallRun(data, out),
       encoderWeights: broken,
       validation: { every: 100 },
+      report: true,
       onProgress: ({ loss }) => losses.push(loss),
     }),
     { code: 'ERR_NOT_FINITE', message: /not finite in 10 steps in a row \(step 10\)/ },
@@ -265,6 +266,8 @@ test.serial('ten steps in a row whose gradients are not finite stop the run', as
   t.true(losses.every(Number.isNaN))
   const rows = await readJsonLines(join(out, 'history.jsonl'))
   t.is(rows[0]?.loss, null, 'NaN is null in the history')
+  const page = await readFile(join(out, 'report.html'), 'utf8')
+  t.regex(page, /A run that an error ended \(train: the loss or its gradients were not finite/)
 })
 
 test.serial(

@@ -1,10 +1,14 @@
 /** The flags that say how captions are decoded, the same for every command that captions. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { CaptionOptions } from '../decoding/options.js'
 import { given, numberFrom, wholeNumber } from './options.js'
 
-/** Values of the flags, by the name of the option. */
-export type DecodingFlags = Omit<CaptionOptions, 'seed' | 'attention'>
+/** Values of the flags. Commander takes "--no-..." for a negation, and so names that flag's value repeatNgram. */
+export type DecodingFlags = Omit<CaptionOptions, 'seed' | 'attention' | 'noRepeatNgram'> & {
+  readonly repeatNgram: number | null
+}
+
+type Decoding = Omit<CaptionOptions, 'seed' | 'attention'>
 
 /** Adds the flags, all but those of several captions and the seed. */
 export function addDecodingFlags(command: Command): Command {
@@ -50,18 +54,16 @@ export function addDecodingFlags(command: Command): Command {
       'so many tokens it looks back (default: 128)',
       wholeNumber(1, 512),
     )
-    .option(
-      '--no-repeat-ngram <n>',
-      'no sequence of so many words comes twice; 0: any may',
-      wholeNumber(0, 512),
+    .addOption(
+      new Option('--no-repeat-ngram <n>', 'no sequence of so many words comes twice; 0: any may')
+        .argParser(wholeNumber(0, 512))
+        .default(null, 'as the model says'),
     )
     .option('--prefix <text>', 'what captions begin with')
 }
 
 /** The options among a command's flags. */
-export function decodingOf(flags: DecodingFlags): {
-  [K in keyof DecodingFlags]?: DecodingFlags[K]
-} {
+export function decodingOf(flags: DecodingFlags): { [K in keyof Decoding]?: Decoding[K] } {
   return given({
     beam: flags.beam,
     maxTokens: flags.maxTokens,
@@ -76,7 +78,7 @@ export function decodingOf(flags: DecodingFlags): {
     repetitionWindow: flags.repetitionWindow,
     frequencyPenalty: flags.frequencyPenalty,
     frequencyWindow: flags.frequencyWindow,
-    noRepeatNgram: flags.noRepeatNgram,
+    noRepeatNgram: flags.repeatNgram ?? undefined,
     prefix: flags.prefix,
   })
 }

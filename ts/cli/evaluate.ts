@@ -7,7 +7,7 @@ import type { FloorScores } from '../evaluate/judge.js'
 import type { EvaluateProgress } from '../evaluate/measure.js'
 import { writeAtomic } from '../files/atomic.js'
 import type { DeviceName } from '../native.js'
-import { addDecodingFlags, type DecodingFlags } from './decoding-flags.js'
+import { addDecodingFlags, type DecodingFlags, decodingOf } from './decoding-flags.js'
 import { noteFallback } from './fallback.js'
 import { shownPath, table, thousands, three } from './format.js'
 import { deviceOption, jsonFlags, oneOf, wholeNumber } from './options.js'
@@ -65,13 +65,17 @@ Examples:
   captioneer evaluate --model ./runs/first --data ./flickr8k --text-only ./runs/no-image
 `
 
-async function run({ json, output, ...options }: EvaluateFlags): Promise<void> {
+async function run({ json, output, repeatNgram, ...options }: EvaluateFlags): Promise<void> {
   const { evaluate } = await import('../evaluate/evaluate.js')
   await noteFallback('evaluating', options.device)
   const bar = createProgressBar(process.stderr)
   let result: EvaluateResult
   try {
-    result = await evaluate({ ...options, onProgress: progressOn(bar) })
+    result = await evaluate({
+      ...options,
+      ...decodingOf({ ...options, repeatNgram }),
+      onProgress: progressOn(bar),
+    })
   } finally {
     bar.end()
   }

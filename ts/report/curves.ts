@@ -11,6 +11,8 @@ interface Line {
   readonly kind: 'step' | 'validation'
   readonly key: string
   readonly scale?: number
+  /** Whether the steps are those of self-critical training, whose loss is no cross-entropy; both kinds when left out. */
+  readonly selfCritical?: boolean
 }
 
 const CHARTS: readonly {
@@ -24,7 +26,7 @@ const CHARTS: readonly {
     unit: 'nats per token',
     fromZero: false,
     lines: [
-      { label: 'training', kind: 'step', key: 'loss' },
+      { label: 'training', kind: 'step', key: 'loss', selfCritical: false },
       { label: 'validation', kind: 'validation', key: 'loss' },
     ],
   },
@@ -42,6 +44,12 @@ const CHARTS: readonly {
     unit: 'mean CIDEr-D of sampled captions x 100',
     fromZero: true,
     lines: [{ label: 'reward', kind: 'step', key: 'reward', scale: 100 }],
+  },
+  {
+    title: 'Self-critical loss',
+    unit: 'of sampled captions, by their advantage',
+    fromZero: false,
+    lines: [{ label: 'loss', kind: 'step', key: 'loss', selfCritical: true }],
   },
   {
     title: 'Learning rate',
@@ -70,23 +78,30 @@ export function chartsOf(history: readonly Row[]): Chart[] {
     if (curves.every(({ points }) => points.length < 2)) return []
     const x = [...new Set(curves.flatMap(({ points }) => points.map(([step]) => step)))]
     x.sort((a, b) => a - b)
-    const series = curves.map(({ line, points }, i): Series => {
+    const series = curves.flatMap(({ line, points }, i): Series[] => {
+      if (points.length === 0) return []
       const at = new Map(points)
-      return {
-        label: line.label,
-        colour: i === 0 ? '--first' : '--second',
-        points: line.kind === 'validation',
-        values: x.map((step) => rounded(at.get(step))),
-      }
+      return [
+        {
+          label: line.label,
+          colour: i === 0 ? '--first' : '--second',
+          points: line.kind === 'validation',
+          values: x.map((step) => rounded(at.get(step))),
+        },
+      ]
     })
     return [{ title, unit, kind: 'line' as const, fromZero, xLabel: 'step', x, series }]
   })
 }
 
-function pointsOf(history: readonly Row[], { kind, key, scale = 1 }: Line): [number, number][] {
+function pointsOf(
+  history: readonly Row[],
+  { kind, key, scale = 1, selfCritical }: Line,
+): [number, number][] {
   return history.flatMap((row): [number, number][] => {
     const value = row[key]
     if (row.kind !== kind || typeof row.step !== 'number') return []
+    if (selfCritical !== undefined && selfCritical !== (row.reward !== undefined)) return []
     return typeof value === 'number' && Number.isFinite(value) ? [[row.step, value * scale]] : []
   })
 }

@@ -60,6 +60,7 @@ const schema = z.object({
   intervals: z.object({
     loss: interval,
     shuffledMinusLoss: interval.optional(),
+    textOnlyMinusLoss: interval.optional(),
     bleu4: interval,
     rougeL: interval,
     cider: interval,

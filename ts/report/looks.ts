@@ -11,7 +11,7 @@ import type { Captioned, GalleryGroup, Look } from './gallery.js'
 
 const BATCH = 8
 /** Opacity of the darkest parts, where the model looked least. */
-const DARKEST = 0.82
+const DARKEST = 0.72
 
 /**
  * Captions the pictures once more, now with attention.

@@ -7,7 +7,7 @@ import { drawing } from './drawing.js'
 import type { ReportedEvaluation } from './evaluation-file.js'
 import { type GalleryGroup, gallerySection } from './gallery.js'
 import { factTable, type Html, html, renderPage } from './page.js'
-import { imageUse, scoreTable, tiles } from './scores.js'
+import { imageUse, type ReportedValidation, scoreTable, tiles, validationTiles } from './scores.js'
 import { style } from './style.js'
 
 type Facts = readonly (readonly [name: string, value: string])[]
@@ -27,8 +27,8 @@ export interface ReportInput {
   readonly curves: readonly Chart[]
   readonly histograms: readonly Chart[]
   readonly evaluation?: ReportedEvaluation | undefined
-  /** Validation loss of the same model without an image, nats per token. */
-  readonly textOnlyLoss?: number | undefined
+  /** The newest validation, for a run without an evaluation. */
+  readonly validation?: ReportedValidation | undefined
   readonly pictures: readonly GalleryGroup[]
 }
 
@@ -39,12 +39,11 @@ export async function writeReport(path: string, input: ReportInput): Promise<voi
 }
 
 async function reportHtml(input: ReportInput): Promise<string> {
-  const { title, summary, evaluation, curves, histograms } = input
-  const textOnlyLoss = input.textOnlyLoss ?? evaluation?.textOnlyLoss
+  const { title, summary, evaluation, validation, curves, histograms } = input
   const { styles, ...scripts } = await drawing([...curves, ...histograms])
   const body = html`<header><h1>${title}</h1>${summary !== undefined && html`<p>${summary}</p>`}</header>
-${evaluation && tiles(evaluation)}
-${evaluation && imageUse(evaluation, textOnlyLoss)}
+${evaluation ? tiles(evaluation) : validation && validationTiles(validation)}
+${evaluation && imageUse(evaluation)}
 ${evaluation && scoreTable(evaluation)}
 ${chartsSection('Curves', curves)}
 ${gallerySection(input.pictures)}

@@ -26,6 +26,8 @@ const schema = z.object({
       z.object({ kind: z.string(), count: z.number(), examples: z.array(z.string()) }),
     ),
   }),
+  /** The message of the error that ended the run. */
+  failure: z.string().optional(),
   /** Absent while the run goes on, and after it ended with an error. */
   result: z
     .object({

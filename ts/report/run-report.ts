@@ -9,10 +9,10 @@ import { DataError } from '../errors.js'
 import { readJsonLines } from '../files/json-lines.js'
 import type { DeviceName } from '../native.js'
 import { samplePath } from '../train/trackers/history.js'
-import { version } from '../version.js'
 import type { Chart } from './charts.js'
 import { chartsOf } from './curves.js'
 import { evaluationPath, type ReportedEvaluation, readEvaluation } from './evaluation-file.js'
+import { dataFacts, problemFacts, runFacts, summaryOf } from './facts.js'
 import {
   type Captioned,
   chooseGroups,
@@ -25,7 +25,8 @@ import { histogramsOf } from './histograms.js'
 import { looksOf } from './looks.js'
 import { writePictures } from './picture-files.js'
 import { writeReport } from './report.js'
-import { type RunFile, readRunFile } from './run-file.js'
+import { readRunFile } from './run-file.js'
+import type { ReportedValidation } from './scores.js'
 
 export interface RunReportOptions {
   /** The file; report.html of the run folder when left out. */
@@ -34,8 +35,6 @@ export interface RunReportOptions {
   readonly evaluation?: ReportedEvaluation | null | undefined
   readonly title?: string | undefined
   readonly summary?: string | undefined
-  /** Loss of the same model without an image, nats per token; the evaluation's own when left out. */
-  readonly textOnlyLoss?: number | undefined
   /** The picture shown for an image; its own file when left out. */
   readonly picture?: PictureOf | undefined
   /** Computes the heat maps; 'auto' when left out. */
@@ -57,6 +56,7 @@ export async function reportRun(folder: string, options: RunReportOptions = {}):
     options.evaluation === undefined
       ? await readEvaluation(evaluationPath(folder))
       : (options.evaluation ?? undefined)
+  const validation = lastValidation(config, history)
   const curves = chartsOf(history)
   const histograms: readonly Chart[] = evaluation ? histogramsOf(evaluation) : []
   const groups: readonly GalleryGroup<Captioned>[] = evaluation
@@ -72,7 +72,7 @@ export async function reportRun(folder: string, options: RunReportOptions = {}):
   const path = options.path ?? join(folder, 'report.html')
   await writeReport(path, {
     title: options.title ?? `captioneer: ${basename(folder)}`,
-    summary: options.summary ?? summaryOf(run, evaluation),
+    summary: options.summary ?? summaryOf(run, evaluation, validation),
     run: runFacts(run, config, history),
     data: run ? dataFacts(run) : [],
     problems: problemFacts(run, evaluation),
@@ -80,12 +80,14 @@ export async function reportRun(folder: string, options: RunReportOptions = {}):
     curves,
     histograms,
     evaluation,
-    textOnlyLoss: options.textOnlyLoss,
+    validation,
     pictures,
   })
   await writePictures(folder, [...curves, ...histograms], pictures)
   return path
 }
+
+type Row = Readonly<Record<string, unknown>>
 
 const ownFile: PictureOf = ({ path }) => readFile(path)
 
@@ -107,10 +109,7 @@ function seedOf({ seed }: Readonly<Record<string, unknown>>): number {
 }
 
 /** The captions of the newest validation, with the pictures that were kept of its images. */
-function lastSamples(
-  folder: string,
-  history: readonly Readonly<Record<string, unknown>>[],
-): GalleryGroup<Captioned>[] {
+function lastSamples(folder: string, history: readonly Row[]): GalleryGroup<Captioned>[] {
   const { samples, step } = history.findLast(({ kind }) => kind === 'validation') ?? {}
   const items = (Array.isArray(samples) ? samples : []).flatMap((sample: unknown): Captioned[] => {
     const { image, caption, references } = sample as Readonly<Record<string, unknown>>
@@ -121,96 +120,18 @@ function lastSamples(
   return items.length > 0 ? [{ title: `Validation at step ${step}`, items }] : []
 }
 
-function summaryOf(run: RunFile | undefined, evaluation: ReportedEvaluation | undefined) {
-  const { result, data } = run ?? {}
-  const trained = result
-    ? `Trained for ${result.step} steps on ${data?.training} images${result.interrupted ? ', then interrupted' : ''}`
-    : 'A run that has not ended, or that was cut off'
-  return evaluation
-    ? `${trained}. Judged on ${evaluation.images} images of split "${evaluation.split}".`
-    : `${trained}. Not evaluated yet.`
-}
-
-type Fact = readonly [name: string, value: string]
-
-function runFacts(
-  run: RunFile | undefined,
-  config: Readonly<Record<string, unknown>>,
-  history: readonly Readonly<Record<string, unknown>>[],
-): Fact[] {
-  const lastStep = history.findLast(({ kind }) => kind === 'step')?.step
-  const seeds: Fact = ['seed', String(seedOf(config))]
-  if (!run) return [['captioneer', version], seeds, ['steps', String(lastStep ?? 0)]]
-  const { result, parameters } = run
-  const count = (value: number) => value.toLocaleString('en-US')
-  const rate = (value: number | null) => (value === null ? '–' : value.toPrecision(3))
-  return [
-    ['captioneer', run.captioneer],
-    ['Node.js', run.node],
-    ['system', run.system],
-    ['device', run.device],
-    seeds,
-    ['trained parameters', count(parameters.trained)],
-    ['fixed parameters', count(parameters.fixed)],
-    ['started', timeText(run.started)],
-    ...(result
-      ? ([
-          ['ended', `${timeText(result.ended)}${result.interrupted ? ', interrupted' : ''}`],
-          [
-            'training',
-            `${result.trainSeconds.toFixed(1)} s, ${result.step} steps, ${result.epoch} whole epochs`,
-          ],
-          [
-            'best validation loss',
-            result.bestLoss === null
-              ? 'none'
-              : `${result.bestLoss.toFixed(4)} nats per token at step ${result.bestStep}`,
-          ],
-          [
-            'speed',
-            `${rate(result.imagesPerSecond)} images/s, ${rate(result.captionsPerSecond)} captions/s`,
-          ],
-          ['memory of the device', `${(result.peakBytes / 2 ** 20).toFixed(0)} MiB at most`],
-          ['steps skipped, gradients not finite', String(result.skipped)],
-        ] as const)
-      : ([['steps so far', String(lastStep ?? 0)]] as const)),
-  ]
-}
-
-function timeText(iso: string): string {
-  return `${iso.slice(0, 16).replace('T', ' ')} UTC`
-}
-
-function dataFacts({ data }: RunFile): Fact[] {
-  return [
-    ['folder', data.root],
-    ['layout', data.layout],
-    ['training images', String(data.training)],
-    ['training captions', String(data.captions)],
-    ['validation images', `${data.validation}, split "${data.validationSplit}"`],
-    ['vocabulary', `${data.vocabulary} tokens`],
-  ]
-}
-
-function problemFacts(
-  run: RunFile | undefined,
-  evaluation: ReportedEvaluation | undefined,
-): Fact[] {
-  const problems = run?.data.problems ?? evaluation?.problems ?? []
-  return [
-    ...problems.map(
-      ({ kind, count, examples }): Fact => [kind, `${count}, such as ${examples.join('; ')}`],
-    ),
-    ...(run && run.data.undecodable > 0
-      ? [['cannot be decoded, left out', String(run.data.undecodable)] as const]
-      : []),
-    ...(evaluation && evaluation.skipped > 0
-      ? [
-          [
-            'cannot be decoded, not evaluated',
-            `${evaluation.skipped}: ${evaluation.warnings.join('; ')}`,
-          ] as const,
-        ]
-      : []),
-  ]
+/** The scores of the newest validation; without those of captions where the settings ask for none. */
+function lastValidation(
+  { validation }: Readonly<Record<string, unknown>>,
+  history: readonly Row[],
+): ReportedValidation | undefined {
+  const { step, loss, bleu4, cider } = history.findLast(({ kind }) => kind === 'validation') ?? {}
+  if (typeof step !== 'number') return undefined
+  const number = (value: unknown) => (typeof value === 'number' ? value : undefined)
+  const captions = (validation as { captions?: unknown } | undefined)?.captions !== 0
+  return {
+    step,
+    loss: number(loss) ?? Number.NaN,
+    ...(captions && { bleu4: number(bleu4), cider: number(cider) }),
+  }
 }

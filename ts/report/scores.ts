@@ -1,4 +1,4 @@
-/** An evaluation on a report's page: the figures in large, whether the image is used, and every score beside its floors. */
+/** Scores on a report's page: the figures in large, whether the image is used, and every score beside its floors. */
 import type { Interval } from '../evaluate/bootstrap.js'
 import type { ReportedEvaluation } from './evaluation-file.js'
 import { factTable, type Html, html } from './page.js'
@@ -39,9 +39,27 @@ function tile(
   }</div>`
 }
 
+/** Of a validation while training, 0-1, CIDEr-D 0-10; without those of captions where it wrote none. */
+export interface ReportedValidation {
+  readonly step: number
+  readonly loss: number
+  readonly bleu4?: number | undefined
+  readonly cider?: number | undefined
+}
+
+/** What is known of a model that no evaluation has judged. */
+export function validationTiles({ step, loss, bleu4, cider }: ReportedValidation): Html {
+  return html`<div class="tiles">
+${bleu4 !== undefined && tile('BLEU-4', hundred(bleu4))}
+${cider !== undefined && tile('CIDEr-D', hundred(cider))}
+${tile('loss, nats per token', nats(loss))}
+${tile('step of this validation', String(step))}
+</div>`
+}
+
 /** The loss with the right image, with a wrong one and without any, and what follows. */
-export function imageUse(result: ReportedEvaluation, textOnlyLoss: number | undefined): Html {
-  const { loss, shuffledLoss, intervals } = result
+export function imageUse(result: ReportedEvaluation): Html {
+  const { loss, shuffledLoss, textOnlyLoss, intervals } = result
   if (shuffledLoss === undefined && textOnlyLoss === undefined) return html``
   const bars: [name: string, loss: number | undefined][] = [
     ['with its own image', loss],
@@ -59,6 +77,9 @@ export function imageUse(result: ReportedEvaluation, textOnlyLoss: number | unde
 <p class="soft">Loss of the reference captions, nats per token: less is better. ${
     textOnlyLoss !== undefined &&
     'Without an image: a model of the same shape, trained on the captions alone. '
+  }${
+    intervals.textOnlyMinusLoss &&
+    `The image is worth ${between(intervals.textOnlyMinusLoss, nats)} nats over none (95 % interval over images). `
   }${
     intervals.shuffledMinusLoss &&
     `The right image is worth ${between(intervals.shuffledMinusLoss, nats)} nats over a wrong one (95 % interval over images).`
@@ -134,7 +155,7 @@ ${factTable([
   ],
   ...(result.vocabularyUsed === undefined
     ? []
-    : [['words used', String(result.vocabularyUsed)] as const]),
+    : [['words used', result.vocabularyUsed.toLocaleString('en-US')] as const]),
   ...(result.repeatedCaptions === undefined
     ? []
     : [['captions that say three words twice', `${hundred(result.repeatedCaptions)} %`] as const]),

@@ -55,6 +55,7 @@ tbody th, .facts th { font-weight: 500; }
 .u-legend { font-size: 0.85rem; text-align: left; }
 .u-legend th, .u-legend td { padding: 0.15rem 0.25rem 0.15rem 0; border: 0; font-weight: 400; }
 .u-legend .u-value { color: var(--ink); }
+.u-inline.u-live th::after { content: none; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1rem; }
 .picture { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .picture .frame { display: flex; align-items: center; justify-content: center; height: 12rem; background: color-mix(in srgb, var(--line) 45%, var(--card)); color: var(--soft); font-size: 0.85rem; }
@@ -65,8 +66,8 @@ tbody th, .facts th { font-weight: 500; }
 .square { object-fit: contain; }
 .caption:hover [data-word] { text-decoration: underline dotted var(--third); }
 .looked { background: color-mix(in srgb, var(--first) 25%, var(--card)); }
-.glances { display: flex; flex-wrap: wrap; gap: 0.5rem; padding-top: 0.4rem; }
-.glance { width: 5rem; font-size: 0.8rem; line-height: 1.25; color: var(--soft); }
+.glances { display: grid; grid-template-columns: repeat(auto-fill, minmax(3.7rem, 1fr)); gap: 0.5rem; padding-top: 0.4rem; }
+.glance { font-size: 0.8rem; line-height: 1.25; color: var(--soft); }
 .glance > span { display: block; background: var(--line) center / 100% 100%; print-color-adjust: exact; }
 .glance img { display: block; width: 100%; height: 100%; }
 .picture figcaption { padding: 0.7rem 0.85rem 0.8rem; font-size: 0.9rem; line-height: 1.4; overflow-wrap: anywhere; }
@@ -83,7 +84,6 @@ footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line
   .bars { grid-template-columns: 1fr; gap: 0.15rem; }
   .bars .bar { margin-bottom: 0.5rem; }
   .gallery { grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 0.75rem; }
-  .glance { width: 3.7rem; }
   .scores { min-width: 0; font-size: 0.8rem; }
   .scores th, .scores td { padding-right: 0.45rem; }
 }

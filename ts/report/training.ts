@@ -52,12 +52,21 @@ export async function noteRun(run: Run): Promise<void> {
 /**
  * Ends a run's record. A run that came to its end is evaluated on the images that its validations caption; one that was
  * interrupted is not, so that it ends soon. Never throws: what goes wrong is told as a warning.
+ * @param result undefined after a failure, which is the error then
  */
-export async function reportTraining(run: Run, result: TrainResult | undefined): Promise<void> {
+export async function reportTraining(
+  run: Run,
+  result: TrainResult | undefined,
+  failure: unknown,
+): Promise<void> {
   const { folder, config, signal } = run
   try {
     const noted = await readRunFile(folder)
-    if (noted && result) await writeRunFile(folder, { ...noted, result: resultOf(result) })
+    if (noted)
+      await writeRunFile(folder, {
+        ...noted,
+        ...(result ? { result: resultOf(result) } : { failure: (failure as Error).message }),
+      })
     if (!config.report) return
     const images = Math.min(config.validation.captions, run.validationImages.length)
     if (result && images > 0 && !signal?.aborted) {

@@ -91,6 +91,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const run = await prepareRun(config, resume, signal, onEvent ?? (() => {}))
   let trackers: Trackers | undefined
   let done: TrainResult | undefined
+  let failure: unknown
   try {
     if (resume) await restoreRun(run)
     await truncateHistoryAfter(run.historyPath, run.state.step)
@@ -98,10 +99,13 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     await loop(run, trackers, onProgress ?? (() => {}))
     done = result(run)
     return done
+  } catch (error) {
+    failure = error
+    throw error
   } finally {
     await trackers?.close(outcomeOf(done))
     await run.close()
-    if (trackers) await reportTraining(run, done)
+    if (trackers) await reportTraining(run, done, failure)
   }
 }
 
