@@ -52,6 +52,9 @@ export {
   synchronize,
 } from './native.js'
 export { type OpName, ops } from './ops/registry.js'
+export type { ReportedEvaluation } from './report/evaluation-file.js'
+export type { Captioned, PictureOf } from './report/gallery.js'
+export { type RunReportOptions, reportRun } from './report/run-report.js'
 export { differentiate, Tape } from './tape.js'
 export {
   type Dtype,
@@ -67,9 +70,6 @@ export {
   view,
   zeros,
 } from './tensor.js'
-export type { ReportedEvaluation } from './report/evaluation-file.js'
-export type { Captioned, PictureOf } from './report/gallery.js'
-export { type RunReportOptions, reportRun } from './report/run-report.js'
 export type { PartialConfig, TrainConfig } from './train/config.js'
 export type {
   SampleCaption,

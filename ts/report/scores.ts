@@ -67,6 +67,12 @@ export function imageUse(result: ReportedEvaluation): Html {
     ["with another picture's image", shuffledLoss],
   ]
   const known = bars.flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]))
+  const gains = [
+    { interval: intervals.textOnlyMinusLoss, over: 'none' },
+    { interval: intervals.shuffledMinusLoss, over: 'a wrong one' },
+  ].flatMap(({ interval, over }) =>
+    interval ? [`${between(interval, nats)} nats over ${over}`] : [],
+  )
   const longest = Math.max(...known.map(({ value }) => value))
   return html`<section><h2>Does it look at the image?</h2>
 <p>${verdict(loss, shuffledLoss, textOnlyLoss)}</p>
@@ -78,11 +84,7 @@ export function imageUse(result: ReportedEvaluation): Html {
     textOnlyLoss !== undefined &&
     'Without an image: a model of the same shape, trained on the captions alone. '
   }${
-    intervals.textOnlyMinusLoss &&
-    `The image is worth ${between(intervals.textOnlyMinusLoss, nats)} nats over none (95 % interval over images). `
-  }${
-    intervals.shuffledMinusLoss &&
-    `The right image is worth ${between(intervals.shuffledMinusLoss, nats)} nats over a wrong one (95 % interval over images).`
+    gains.length > 0 && `Its image is worth ${gains.join(' and ')} (95 % intervals over images).`
   }</p></section>`
 }
 

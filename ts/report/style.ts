@@ -66,7 +66,7 @@ tbody th, .facts th { font-weight: 500; }
 .square { object-fit: contain; }
 .caption:hover [data-word] { text-decoration: underline dotted var(--third); }
 .looked { background: color-mix(in srgb, var(--first) 25%, var(--card)); }
-.glances { display: grid; grid-template-columns: repeat(auto-fill, minmax(3.7rem, 1fr)); gap: 0.5rem; padding-top: 0.4rem; }
+.glances { display: grid; grid-template-columns: repeat(auto-fill, minmax(5rem, 1fr)); gap: 0.5rem; padding-top: 0.4rem; }
 .glance { font-size: 0.8rem; line-height: 1.25; color: var(--soft); }
 .glance > span { display: block; background: var(--line) center / 100% 100%; print-color-adjust: exact; }
 .glance img { display: block; width: 100%; height: 100%; }
@@ -84,6 +84,7 @@ footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line
   .bars { grid-template-columns: 1fr; gap: 0.15rem; }
   .bars .bar { margin-bottom: 0.5rem; }
   .gallery { grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 0.75rem; }
+  .glances { grid-template-columns: repeat(auto-fill, minmax(3.7rem, 1fr)); }
   .scores { min-width: 0; font-size: 0.8rem; }
   .scores th, .scores td { padding-right: 0.45rem; }
 }
