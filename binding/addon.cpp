@@ -36,8 +36,6 @@ namespace {
   KERNEL(image_tokens_backward)           \
   KERNEL(linear)                          \
   KERNEL(linear_backward)                 \
-  KERNEL(pack_linear)                     \
-  KERNEL(packed_linear)                   \
   KERNEL(layer_norm)                      \
   KERNEL(layer_norm_backward)             \
   KERNEL(rms_norm)                        \

@@ -95,13 +95,6 @@ void linear(Tensor out, Tensor pre, Tensor x, Tensor weight, Tensor bias, Tensor
 void linear_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dout, Tensor x, Tensor weight,
                      Tensor pre, int activation, Stream& stream);
 
-// --- packed_linear.cpp
-// A weight [O, C] in an order of the backend's own, for products with few rows while decoding.
-// packed: O C elements, both sizes rounded up to multiples of 64. CPU only: a GPU needs none.
-void pack_linear(Tensor packed, Tensor weight, Stream& stream);
-// out [N, O] = x weight^T + bias as `linear` does it; packed(?) as of pack_linear.
-void packed_linear(Tensor out, Tensor x, Tensor packed, Tensor weight, Tensor bias, Stream& stream);
-
 // --- norm.cpp
 // Over the last axis. mean(?), rstd(?) [N]: for the backward pass.
 void layer_norm(Tensor out, Tensor mean, Tensor rstd, Tensor x, Tensor weight, Tensor bias,

@@ -7,7 +7,7 @@
 #include "../binding/errors.h"
 #include "attending_lstm.h"
 #include "attending_lstm_rows.h"
-#include "gemm.h"
+#include "divided_product.h"
 #include "packed_product.h"
 
 namespace cpu {
@@ -47,8 +47,8 @@ void LstmWeight::multiply(float* y, const float* x, int rows, bool accumulate,
   if (laid_out)
     multiply_packed(y, x, packed, rounded_rows(rows), outputs, inputs, accumulate, scratch);
   else
-    check_gemm(gemm(Transpose::no, Transpose::yes, rows, outputs, inputs, x, inputs, plain, stride,
-                    accumulate ? 1.0f : 0.0f, y, outputs));
+    multiply_divided({y, outputs, x, inputs, plain, stride, rows, outputs, inputs, accumulate},
+                     [](const Part&) {});
 }
 
 LstmWeights::LstmWeights(const LstmSizes& z, Tensor decoder_weight, Tensor gate_weight,

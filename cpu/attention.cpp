@@ -14,6 +14,7 @@
 #include "../binding/device.h"
 #include "../binding/errors.h"
 #include "../binding/tensor.h"
+#include "attention_few.h"
 #include "random.h"
 #include "simd.h"
 #include "small_product.h"
@@ -445,6 +446,33 @@ void for_each_item(const Call& call, bool backward, Stream& stream, Work work) {
 
 // --- Decoding.
 
+// Whether a call has a few queries to each set of keys, and wants only what they see.
+bool few_queries(const Call& call, Tensor log_sum_exp) {
+  if (call.causal || call.drops() || log_sum_exp) return false;
+  for (int group = 0; group < call.groups(); group++)
+    if (Item(call, group * call.heads).queries > kMostFewQueries) return false;
+  return true;
+}
+
+// All heads of a group together, or shares of them where there are fewer groups than threads.
+void attend_few_queries(Tensor out, const Call& call, Stream& stream) {
+  const int threads = omp_get_max_threads();
+  const int groups = std::max(1, call.groups());
+  const int shares = std::clamp((threads + groups - 1) / groups, 1, call.heads);
+  const int64_t room = int64_t{call.heads} * kMostFewQueries * padded(call.max_keys, kLanes);
+  auto* weights = static_cast<float*>(stream.scratch(sizeof(float) * room * threads));
+#pragma omp parallel for schedule(static)
+  for (int i = 0; i < call.groups() * shares; i++) {
+    const int first = i % shares * call.heads / shares;
+    const int last = (i % shares + 1) * call.heads / shares;
+    const Item item(call, i / shares * call.heads + first);
+    attend_few({item.part(out, item.q0, call), out.row_stride, item.part(call.q, item.q0, call),
+                call.q.row_stride, item.part(call.k, item.k0, call), call.k.row_stride,
+                item.part(call.v, item.k0, call), call.v.row_stride, item.queries, item.keys,
+                last - first, call.size, weights + room * omp_get_thread_num()});
+  }
+}
+
 // One row of attend_cache. Position p's key is at keys + rows[p], its value at values + rows[p];
 // the newest are in `key` and `value`. weights: [heads, position + 1] to work in.
 SIMD void attend_row(float* __restrict out, const float* query, const float* keys,
@@ -494,6 +522,7 @@ void attention(Tensor out, Tensor log_sum_exp, Tensor q, Tensor k, Tensor v, Ten
                float probability, int tag, int max_queries, int max_keys, Stream& stream) {
   const Call call(q, k, v, query_offsets, key_offsets, rng, heads, rows_per_key, causal,
                   probability, tag, max_queries, max_keys);
+  if (few_queries(call, log_sum_exp)) return attend_few_queries(out, call, stream);
   for_each_item(call, false, stream, [&](const Item& item, const Tiles& tiles) {
     attend(out, log_sum_exp, call, item, tiles);
   });

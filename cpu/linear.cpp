@@ -1,14 +1,12 @@
 // Linear layer with bias, activation and residual, and its gradients. Bound by the products
-// (oneDNN's sgemm). Each thread multiplies its share of the rows and finishes it: no barrier
-// between the two, and no sum over the inner axis that is split among threads.
-#include <omp.h>
-
+// (oneDNN's sgemm, thin_product.h for few rows).
 #include <algorithm>
 #include <cstring>
 
 #include "../binding/device.h"
 #include "../binding/tensor.h"
 #include "activation.h"
+#include "divided_product.h"
 #include "gemm.h"
 #include "rows.h"
 
@@ -16,9 +14,6 @@ namespace cpu {
 #include "../binding/kernels.h"
 
 namespace {
-
-// With fewer rows for each thread, oneDNN divides a product better by itself.
-constexpr int64_t kLeastRows = 96;
 
 // A sum over a long axis keeps float32 accuracy by adding up short pieces in double.
 SIMD float dot(const float* a, const float* b, int64_t n) {
@@ -34,22 +29,23 @@ SIMD float dot(const float* a, const float* b, int64_t n) {
   return static_cast<float>(total);
 }
 
-// From the products in `out` to the result. bias, pre and residual may be null.
+// From the products in `out` to the result: `rows` rows of n elements, `stride` apart in all but
+// bias. bias, pre and residual may be null.
 template <int kind>
 SIMD void finish_rows(float* out, float* pre, const float* bias, const float* residual,
-                      int64_t rows, int64_t n) {
-  for (int64_t row = 0; row < rows; row++, out += n) {
+                      int64_t rows, int64_t n, int64_t stride) {
+  for (int64_t row = 0; row < rows; row++, out += stride) {
     if (bias)
       for (int64_t i = 0; i < n; i++) out[i] += bias[i];
     if (pre) {
       std::memcpy(pre, out, static_cast<size_t>(n) * sizeof(float));
-      pre += n;
+      pre += stride;
     }
     if (kind != kNone)
       for (int64_t i = 0; i < n; i++) out[i] = activate<kind>(out[i]);
     if (residual) {
       for (int64_t i = 0; i < n; i++) out[i] += residual[i];
-      residual += n;
+      residual += stride;
     }
   }
 }
@@ -65,7 +61,10 @@ SIMD void before_activation(float* dpre, int64_t stride, float* sums, const floa
   }
 }
 
-float* row_of(Tensor t, int64_t row) { return t ? t.f32() + row * t.columns() : nullptr; }
+// Null for an absent tensor.
+float* place(Tensor t, int64_t row, int64_t column) {
+  return t ? t.f32() + row * t.columns() + column : nullptr;
+}
 
 }  // namespace
 
@@ -76,38 +75,18 @@ void linear(Tensor out, Tensor pre, Tensor x, Tensor weight, Tensor bias, Tensor
   const int64_t rows = out.rows();
   const int64_t n = out.columns();
   const int64_t c = x.columns();
-  const auto finish = [&](int64_t row, int64_t count) {
+  const auto finish = [&](const Part& part) {
+    const auto at = [&](Tensor t) { return place(t, part.row, part.column); };
     with_activation(activation, [&](auto kind) {
-      finish_rows<decltype(kind)::value>(row_of(out, row), row_of(pre, row), row_of(bias, 0),
-                                         row_of(residual, row), count, n);
+      finish_rows<decltype(kind)::value>(at(out), at(pre), place(bias, 0, part.column),
+                                         at(residual), part.rows, part.columns, n);
     });
   };
   if (rows == 1 && n == 1) {
     out.f32()[0] = dot(x.f32(), weight.f32(), c);
-    return finish(0, 1);
+    return finish({0, 1, 0, 1});
   }
-  const auto multiply_rows = [&](int64_t row, int64_t count) {
-    return gemm(Transpose::no, Transpose::yes, count, n, c, row_of(x, row), c, weight.f32(), c,
-                0.0f, row_of(out, row), n);
-  };
-  const int threads = omp_get_max_threads();
-  const int64_t share = (rows + threads - 1) / threads;
-  if (share < kLeastRows) {
-    check_gemm(multiply_rows(0, rows));
-    const RowBlocks blocks(rows);
-#pragma omp parallel for schedule(static) if (rows * n > 16384)
-    for (int64_t block = 0; block < blocks.count; block++)
-      finish(blocks.begin(block), blocks.length(block));
-    return;
-  }
-  int status = 0;
-#pragma omp parallel for schedule(static) reduction(max : status)
-  for (int64_t row = 0; row < rows; row += share) {
-    const int64_t count = std::min(share, rows - row);
-    status = std::max(status, multiply_rows(row, count));
-    finish(row, count);
-  }
-  check_gemm(status);
+  multiply_divided({out.f32(), n, x.f32(), c, weight.f32(), c, rows, n, c}, finish);
 }
 
 void linear_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dout, Tensor x, Tensor weight,

@@ -127,8 +127,6 @@ export interface Kernels {
     pre: Maybe,
     activation: number,
   ): void
-  packLinear(packed: Tensor, weight: Tensor): void
-  packedLinear(out: Tensor, x: Tensor, packed: Maybe, weight: Tensor, bias: Maybe): void
   layerNorm(
     out: Tensor,
     mean: Maybe,

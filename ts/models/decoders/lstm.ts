@@ -16,7 +16,6 @@ import { activeTape } from '../../tape.js'
 import { cast, empty, scope, type Tensor, view } from '../../tensor.js'
 import type { ModelConfig } from '../config.js'
 import { maybeDropout } from '../layers.js'
-import { packedLinear, packLinear, packs } from '../packed-linear.js'
 import { type ParamsOf, param } from '../params.js'
 import { type Decoder, type DecoderFacts, defineDecoder, type PackedCaptions } from './decoder.js'
 import { recipes } from './recipes.js'
@@ -70,9 +69,8 @@ interface LstmState extends ImageParts {
   readonly hidden: Tensor
   /** float32 [2, R, D] */
   readonly cellStates: Tensor
-  /** The recurrent weights, and the classifier's, where the backend likes them in another order. */
+  /** The recurrent weights where the backend likes them in another order. */
   readonly packed: Tensor | undefined
-  readonly fc: Tensor | undefined
   readonly rowsPerImage: number
 }
 
@@ -159,7 +157,6 @@ export function lstmDecoder(c: LstmConfig, facts: DecoderFacts): Decoder {
           hidden: empty(shape, dtype, device),
           cellStates: empty(shape, 'float32', device),
           packed: packRecurrent(p, c, facts, rows),
-          fc: packLinear(p.fc.weight, rows),
           rowsPerImage,
         }
       }),
@@ -191,7 +188,7 @@ export function lstmDecoder(c: LstmConfig, facts: DecoderFacts): Decoder {
           state.rowsPerImage,
           position,
         )
-        return packedLinear(hidden, p.fc, state.fc)
+        return linear({ x: hidden, ...p.fc }, { outDtype: 'float32' })
       }),
   })
 }
@@ -205,6 +202,9 @@ function meanCell(memory: Tensor, { cells }: DecoderFacts): Tensor {
   return reshape({ x: adaptiveAveragePool({ x: map }) }, { shape: [rows / cells, channels] })
 }
 
+// With fewer rows the CPU multiplies as fast without, and laying out takes as long as a few steps.
+const fewestPacked = 33
+
 /** The recurrent weights for steps with `rows` rows; undefined where they are best as they are. */
 function packRecurrent(
   p: LstmParams,
@@ -214,7 +214,7 @@ function packRecurrent(
 ): Tensor | undefined {
   const { weight_ih, weight_hh } = p.decode_step
   const { device, dtype } = weight_hh
-  if (device.name === 'cpu' && !packs(rows, weight_hh)) return undefined
+  if (device.name === 'cpu' && rows < fewestPacked) return undefined
   const whole = (size: number) => 64 * Math.ceil(size / 64)
   const recurrent = whole(c.attentionDim) + whole(channels) + whole(4 * c.dim)
   const input = whole(c.embeddingDim) + whole(channels)
