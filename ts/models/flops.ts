@@ -73,12 +73,10 @@ function countingDevice() {
       add(weight, (2 * out.size * weight.size) / outputs)
     },
     linear: (out, _pre, x, weight) => add(weight, 2 * out.size * (x.shape.at(-1) ?? 1)),
-    // The words' part of the input weight is a linear layer of its own.
-    attendingLstmStep: (hidden, _states, _cells, _x, memory, ...more) => {
+    attendingLstmStep: (hidden, ...inputs) => {
       const [rows = 1] = hidden.shape
-      const [, , , , decoder, , , gate, , input, , recurrent] = more
-      for (const weight of [decoder, gate, recurrent]) add(weight, 2 * rows * weight.size)
-      add(input, 2 * rows * (input.shape[0] ?? 1) * (memory.shape.at(-1) ?? 1))
+      const [, , , , , , , , decoder, , , gate, , input, , recurrent] = inputs
+      for (const weight of [decoder, gate, input, recurrent]) add(weight, 2 * rows * weight.size)
     },
     foldBatchNorm: (folded, _bias, weight) => rename(weight.id, folded.id),
   }
