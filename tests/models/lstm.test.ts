@@ -157,6 +157,25 @@ for (const padded of [false, true])
     for (const used of tensorsIn({ params, memory, loss, grads, tokens, shares })) used.release()
   })
 
+test('weighted captions have no penalty', async (t) => {
+  const one = fixture.step
+  const memory = imageMemory(one)
+  const params = filled(lstm(one).specs, device) as DecoderParams
+  const host = packCaptions(one.captions, specialIds)
+  const ones = new Float32Array(host.tokens.length).fill(1)
+  const lossOf = async (decoder: Decoder, captions: typeof host) => {
+    const text = scope(() => uploadCaptions(captions, device))
+    const loss = scope(() => decoder.loss(params, memory, text, { labelSmoothing: 0 }, mode))
+    const [value = Number.NaN] = await loss.readFloats()
+    for (const used of tensorsIn({ text, loss })) used.release()
+    return value
+  }
+  const weighted = await lossOf(lstm(one), { ...host, weights: ones })
+  t.is(weighted, await lossOf(lstm(one, { attentionPenalty: 0 }), host))
+  t.not(weighted, await lossOf(lstm(one), host))
+  for (const used of tensorsIn({ params, memory })) used.release()
+})
+
 test('losses of ten optimizer steps', async (t) => {
   const one = fixture.training
   const memory = imageMemory(one)

@@ -121,7 +121,10 @@ export function lstmDecoder(c: LstmConfig, facts: DecoderFacts): Decoder {
 
   return defineDecoder({
     specs,
-    /** With the penalty on cells that a caption looks at too little or too much. */
+    /**
+     * With the penalty on cells that a caption looks at too little or too much; not where tokens are weighted, as captions
+     * that the model drew itself need not look at everything.
+     */
     loss: (p: LstmParams, memory, text, options, mode) =>
       scope(() => {
         const { hidden, alpha } = states(p, memory, text)
@@ -131,7 +134,7 @@ export function lstmDecoder(c: LstmConfig, facts: DecoderFacts): Decoder {
           text,
           options,
         )
-        if (c.attentionPenalty === 0) return words
+        if (c.attentionPenalty === 0 || text.weights) return words
         const { offsets, targets, denominator } = text
         const penalty = attentionPenalty(
           { alpha: alpha(), offsets, targets, denominator },
