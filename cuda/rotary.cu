@@ -4,6 +4,7 @@
 // that much again would be a table of them.
 #include <cmath>
 
+#include "device/ptx.cuh"
 #include "device/vector.cuh"
 #include "runtime/dispatch.h"
 #include "runtime/launch.h"
@@ -14,10 +15,11 @@ namespace cuda {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr float kHalfTurn = -1.65149613f;  // log2(1 / pi)
 
 struct Turn {
   int size, columns;
-  float step;  // theta^(-2 i / size) = 2^(step i)
+  float step;  // theta^(-2 i / size) / pi = 2^(step i + kHalfTurn)
   float sign;
 };
 
@@ -45,9 +47,9 @@ __global__ void __launch_bounds__(kThreads)
     const int first = column % turn.size / 2;
 #pragma unroll
     for (int i = 0; i < N / 2; i++) {
-      const float angle = position * exp2f(turn.step * static_cast<float>(first + i));
-      const float cosine = cosf(angle);
-      const float sine = sinf(angle);
+      const float frequency = exp2f(fmaf(turn.step, static_cast<float>(first + i), kHalfTurn));
+      float sine, cosine;
+      ptx::sine_cosine_of_pi(position * frequency, sine, cosine);
       const float even = values[2 * i];
       const float odd = values[2 * i + 1];
       values[2 * i] = even * cosine - odd * sine;

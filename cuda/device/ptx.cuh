@@ -25,6 +25,9 @@ DEVICE float exp2(float x) {
   return y;
 }
 
+// Sine and cosine of pi x. Unlike sinf and cosf it needs no memory for large arguments.
+DEVICE void sine_cosine_of_pi(float x, float& sine, float& cosine) { sincospif(x, &sine, &cosine); }
+
 // --- tensor cores, sm_80
 
 // d[16 x 8] += a[16 x 16] b[16 x 8]

@@ -14,6 +14,12 @@ using TensorMap = CUtensorMap;
 
 __forceinline__ uint32_t shared_address(const void* p) { return emulator::shared_address(p); }
 __forceinline__ float exp2(float x) { return ::exp2f(x); }
+__forceinline__ void sine_cosine_of_pi(float x, float& sine, float& cosine) {
+  constexpr double kPi = 3.14159265358979323846;
+  const double angle = kPi * std::remainder(static_cast<double>(x), 2.0);
+  sine = static_cast<float>(std::sin(angle));
+  cosine = static_cast<float>(std::cos(angle));
+}
 
 // --- tensor cores, sm_80
 
