@@ -22,13 +22,16 @@ export interface CliOptions {
 
 const main = join(packageRoot, 'dist/ts/cli/main.js')
 
-/** `captioneer <words>`, to its end. Colours are off, as no stream is a terminal. */
+/**
+ * `captioneer <words>`, to its end. Colours are off, as no stream is a terminal. A GPU build beside the CPU's would tell of a
+ * missing GPU where tests expect other words.
+ */
 export async function cli(
   words: readonly string[],
   { input, env, cwd, onStart }: CliOptions = {},
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [main, ...words], {
-    env: { ...process.env, ...env },
+    env: { CAPTIONEER_VARIANT: 'cpu', ...process.env, ...env },
     ...(cwd === undefined ? {} : { cwd }),
   })
   child.stdin.end(input ?? '')
