@@ -16,8 +16,8 @@ struct Part {
   int64_t row, rows, column, columns;
 };
 
-// So many rows are worth a library's copy of the weight; one to three it multiplies without.
-constexpr int64_t kFewestThin = 1, kMostThin = 32;
+// More rows are worth a library's copy of the weight.
+constexpr int64_t kMostThin = 32;
 // With fewer rows for each thread, a part of the columns is better.
 constexpr int64_t kLeastRows = 96;
 // Columns are divided at multiples of a cache line.

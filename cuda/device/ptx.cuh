@@ -153,9 +153,6 @@ DEVICE void mbarrier_wait(uint64_t* barrier, uint32_t parity) {
 
 // --- sm_90: TMA. Coordinates count elements, the innermost first. One thread issues.
 
-DEVICE void tma_prefetch(const TensorMap& map) {
-  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
-}
 DEVICE void tma_load_2d(void* to, const TensorMap& map, uint64_t* barrier, int c0, int c1) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
@@ -168,14 +165,6 @@ DEVICE void tma_load_3d(void* to, const TensorMap& map, uint64_t* barrier, int c
       "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
       "[%1, {%3, %4, %5}], [%2];" ::"r"(shared_address(to)),
       "l"(&map), "r"(shared_address(barrier)), "r"(c0), "r"(c1), "r"(c2)
-      : "memory");
-}
-DEVICE void tma_load_4d(void* to, const TensorMap& map, uint64_t* barrier, int c0, int c1, int c2,
-                        int c3) {
-  asm volatile(
-      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
-      "[%1, {%3, %4, %5, %6}], [%2];" ::"r"(shared_address(to)),
-      "l"(&map), "r"(shared_address(barrier)), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
       : "memory");
 }
 // Channels c.., then the pixels of the bounding box in order from (w, h, n), each moved by the

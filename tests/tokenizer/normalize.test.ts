@@ -1,8 +1,12 @@
 /** What the word tokenizer takes for a word, and how words become a line again. */
 
 import test from 'ava'
-import { joinWords, splitWords } from '../../ts/tokenizer/normalize.js'
+import { type WordOptions, wordSplitter } from '../../ts/tokenizer/normalize.js'
 import { oddCaption, randomUnicode, texts } from './random-text.js'
+
+const splitWords = (text: string, options?: WordOptions) => wordSplitter(options).split(text)
+const joinWords = (words: readonly string[], options?: WordOptions) =>
+  wordSplitter(options).join(words)
 
 const cases: [text: string, words: string[]][] = [
   ['A black dog is running .', ['a', 'black', 'dog', 'is', 'running']],

@@ -2,11 +2,13 @@
 import test from 'ava'
 import { packCaptions, tokenizeCaptions } from '../../ts/data/batches.js'
 import { ArgumentError } from '../../ts/errors.js'
-import { normalizations, splitWords, type WordOptions } from '../../ts/tokenizer/normalize.js'
+import { normalizations, type WordOptions, wordSplitter } from '../../ts/tokenizer/normalize.js'
 import type { Tokenizer } from '../../ts/tokenizer/tokenizer.js'
 import { loadTokenizer, saveTokenizer } from '../../ts/tokenizer/tokenizer-json.js'
 import { trainTokenizer } from '../../ts/tokenizer/train-tokenizer.js'
 import { trainWordTokenizer } from '../../ts/tokenizer/word.js'
+
+const splitWords = (text: string, options: WordOptions) => wordSplitter(options).split(text)
 
 const all = normalizations.flatMap((normalization) =>
   [false, true].map((clean): WordOptions => ({ normalization, clean })),

@@ -17,8 +17,9 @@ import {
 import type { LogitRules } from './rules.js'
 
 /**
- * Logits [R, V] of what follows after `tokens` int32 [R] were fed at `position`; rules may change them. Row r's token at an earlier position p
- * was fed in row ancestors[r, p] (int32 [R, T]), without ancestors in row r: that is where its keys and values are.
+ * Logits [R, V] of what follows after `tokens` int32 [R] were fed at `position`; rules may change them. Row r's token at
+ * an earlier position p was fed in row ancestors[r, p] (int32 [R, T]), without ancestors in row r: that is where its keys
+ * and values are.
  */
 export type NextTokens = (tokens: Tensor, position: number, ancestors: Tensor | undefined) => Tensor
 

@@ -52,16 +52,6 @@ export function wordSplitter(options: WordOptions = {}): WordSplitter {
   }
 }
 
-/** The words of `text`, in order; empty when it has none. */
-export function splitWords(text: string, options: WordOptions = {}): string[] {
-  return wordSplitter(options).split(text)
-}
-
-/** Words as a line of text: spaces between, none before an ending or a full stop. */
-export function joinWords(list: readonly string[], options: WordOptions = {}): string {
-  return wordSplitter(options).join(list)
-}
-
 function compiled([pattern, content]: Replacement): readonly [RegExp, string] {
   return [new RegExp(pattern, 'gu'), content]
 }

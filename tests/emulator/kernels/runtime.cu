@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -168,9 +169,8 @@ __global__ void transpose(const float* x, float* out) {
 __global__ void strided(const float* x, float* out) { out[threadIdx.x] = x[threadIdx.x * 8]; }
 
 std::string profile() {
-  char name[] = "/tmp/emulator-profile-XXXXXX";
-  close(mkstemp(name));
-  const std::string file = name;
+  std::string file = std::filesystem::temp_directory_path() / "emulator-profile-XXXXXX";
+  close(mkstemp(file.data()));
   Buffer<float> x(std::vector<float>(1024, 1)), out(1024);
   emulator::settings().profile = file;
   harness::launch(transpose<0>, 1, dim3(32, 8), 0, x.device(), out.device());

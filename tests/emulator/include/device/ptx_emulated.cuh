@@ -87,10 +87,6 @@ __forceinline__ void cp_async_mbarrier_arrive(uint64_t* barrier) {
 
 // --- sm_90: TMA
 
-__forceinline__ void tma_prefetch(const TensorMap&) {}
-__forceinline__ void tma_load_1d(void* to, const TensorMap& map, uint64_t* barrier, int c0) {
-  emulator::tma_load(to, &map, barrier, 1, &c0, nullptr);
-}
 __forceinline__ void tma_load_2d(void* to, const TensorMap& map, uint64_t* barrier, int c0,
                                  int c1) {
   const int c[] = {c0, c1};
@@ -100,16 +96,6 @@ __forceinline__ void tma_load_3d(void* to, const TensorMap& map, uint64_t* barri
                                  int c2) {
   const int c[] = {c0, c1, c2};
   emulator::tma_load(to, &map, barrier, 3, c, nullptr);
-}
-__forceinline__ void tma_load_4d(void* to, const TensorMap& map, uint64_t* barrier, int c0, int c1,
-                                 int c2, int c3) {
-  const int c[] = {c0, c1, c2, c3};
-  emulator::tma_load(to, &map, barrier, 4, c, nullptr);
-}
-__forceinline__ void tma_load_5d(void* to, const TensorMap& map, uint64_t* barrier, int c0, int c1,
-                                 int c2, int c3, int c4) {
-  const int c[] = {c0, c1, c2, c3, c4};
-  emulator::tma_load(to, &map, barrier, 5, c, nullptr);
 }
 __forceinline__ void tma_load_im2col_4d(void* to, const TensorMap& map, uint64_t* barrier, int c,
                                         int w, int h, int n, uint16_t offset_w, uint16_t offset_h) {
