@@ -215,7 +215,8 @@ function convolution(
       const [input, kernel, output] = [random(stored), random(weight), random(out)]
       const { kernels } = device
       if (part === 'forward')
-        return () => kernels.convolution(output, input, kernel, undefined, undefined, ...numbers, 0)
+        return () =>
+          kernels.convolution(output, input, kernel, undefined, undefined, ...numbers, 0, 0)
       const dx = part === 'x' ? random(stored) : undefined
       const dw = part === 'weight' ? random(weight, 'float32') : undefined
       const none = undefined

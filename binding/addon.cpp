@@ -22,6 +22,7 @@ namespace {
   KERNEL(multiply)                        \
   KERNEL(normalize_image)                 \
   KERNEL(convolution)                     \
+  KERNEL(drop_constant)                   \
   KERNEL(convolution_backward)            \
   KERNEL(convolution_batch_norm)          \
   KERNEL(convolution_batch_norm_backward) \

@@ -32,8 +32,12 @@ void normalize_image(Tensor out, Tensor x, Tensor mean, Tensor std, Tensor crop,
 // out [B, P, Q, O] = activation(x * weight + bias + residual), x [B, H, W, C], weight [O, R,
 // S, C / groups]; bias(?) [O], residual(?) like out. Bottom and right padding follow from out's
 // size. With groups = 1 x may have more channels than weight: they are ignored, and their dx is 0.
+// constant: not 0 for a weight that stays as it is until drop_constant(constant); a backend may
+// keep it in another layout as well.
 void convolution(Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor residual, int stride,
-                 int pad_top, int pad_left, int groups, int activation, Stream& stream);
+                 int pad_top, int pad_left, int groups, int activation, int constant,
+                 Stream& stream);
+void drop_constant(int constant, Stream& stream);
 // dx(?), dweight(?), dbias(?), dresidual(?); out is the forward's result (needed when there is an
 // activation).
 void convolution_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dresidual, Tensor dout,

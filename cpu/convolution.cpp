@@ -1,13 +1,16 @@
 // Convolution with bias, residual and activation in one oneDNN primitive, and its gradients.
-// Activations stay NHWC; the weights change every training step, so they are brought into oneDNN's
-// blocked layout on each call (20 GB/s). Bound by arithmetic, depthwise by memory.
+// Activations stay NHWC. Weights that change every training step are brought into oneDNN's blocked
+// layout on each call (20 GB/s), constant ones once (constant_weight.h), and those of 3 x 3 go
+// another way (winograd.h). Bound by arithmetic, depthwise by memory.
 #include <algorithm>
 #include <cstring>
 
 #include "../binding/device.h"
 #include "../binding/tensor.h"
 #include "activation.h"
+#include "constant_weight.h"
 #include "onednn.h"
+#include "winograd.h"
 
 namespace cpu {
 #include "../binding/kernels.h"
@@ -55,6 +58,15 @@ struct Geometry {
     sizes = {0, 0, B, H, W, C, used, O, R, S, P, Q, stride, pad_top, pad_left, groups};
   }
 
+  // One row and column of padding on all sides, one pixel a step, every channel of x used.
+  bool is_plain_3x3() const {
+    const Dims weight_sizes = weight.dims();
+    return weight_sizes.size() == 4 && weight_sizes[2] == 3 && weight_sizes[3] == 3 &&
+           strides == Dims{1, 1} && pad_begin == Dims{1, 1} && pad_end == Dims{1, 1} &&
+           sizes[5] == sizes[6];
+  }
+  WinogradSizes winograd() const { return {sizes[2], sizes[3], sizes[4], sizes[5], sizes[7]}; }
+
   onednn::Key key(Direction direction, int variant) const {
     onednn::Key key = sizes;
     key[0] = direction;
@@ -73,21 +85,27 @@ struct Geometry {
 // A primitive, and the reordering of the weights that it reads or writes.
 struct Plan {
   Runner convolution;
+  Desc packed;
   Runner reorder;
   bool reorders;
   size_t packed_bytes;
 
-  Plan(Runner convolution_, const Desc& from, const Desc& to, size_t bytes)
+  Plan(Runner convolution_, const Desc& from, const Desc& to, const Desc& packed_)
       : convolution(std::move(convolution_)),
+        packed(packed_),
         reorder(onednn::reorder(from, to)),
         reorders(from != to),
-        packed_bytes(onednn::align(bytes)) {}
+        packed_bytes(onednn::align(packed.get_size())) {}
 
   size_t scratch_bytes() const {
     return packed_bytes + std::max(convolution.scratch_bytes(), reorder.scratch_bytes());
   }
-  const void* pack(const void* weight, char* scratch) {
+  const void* pack(const void* weight, char* scratch, int constant = 0) {
     if (!reorders) return weight;
+    if (constant)
+      return constant_weight(constant, packed, [&](void* to) {
+        reorder.run({weight, to}, scratch);
+      });
     reorder.run({weight, scratch}, scratch + packed_bytes);
     return scratch;
   }
@@ -112,7 +130,7 @@ Plan plan_forward(const Geometry& sizes, bool bias, bool residual, int activatio
        {DNNL_ARG_BIAS, bias ? sizes.bias : Desc()},
        {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, residual ? sizes.out : Desc()},
        {DNNL_ARG_DST, sizes.out}});
-  return Plan(std::move(runner), sizes.weight, desc.weights_desc(), desc.weights_desc().get_size());
+  return Plan(std::move(runner), sizes.weight, desc.weights_desc(), desc.weights_desc());
 }
 
 Plan plan_backward_data(const Geometry& sizes) {
@@ -124,7 +142,7 @@ Plan plan_backward_data(const Geometry& sizes) {
                 {{DNNL_ARG_DIFF_DST, sizes.out},
                  {DNNL_ARG_WEIGHTS, desc.weights_desc()},
                  {DNNL_ARG_DIFF_SRC, sizes.x}});
-  return Plan(std::move(runner), sizes.weight, desc.weights_desc(), desc.weights_desc().get_size());
+  return Plan(std::move(runner), sizes.weight, desc.weights_desc(), desc.weights_desc());
 }
 
 Plan plan_backward_weights(const Geometry& sizes, bool bias) {
@@ -138,7 +156,7 @@ Plan plan_backward_weights(const Geometry& sizes, bool bias) {
                  {DNNL_ARG_DIFF_DST, sizes.out},
                  {DNNL_ARG_DIFF_WEIGHTS, packed},
                  {DNNL_ARG_DIFF_BIAS, bias ? sizes.bias : Desc()}});
-  return Plan(std::move(runner), packed, sizes.weight, packed.get_size());
+  return Plan(std::move(runner), packed, sizes.weight, packed);
 }
 
 // g = dout act'(out)
@@ -162,16 +180,24 @@ void undo_activation(float* g, Tensor dout, Tensor out, int activation) {
 // ---------------------------------------------------------------------------------------------
 
 void convolution(Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor residual, int stride,
-                 int pad_top, int pad_left, int groups, int activation, Stream& stream) {
+                 int pad_top, int pad_left, int groups, int activation, int constant,
+                 Stream& stream) {
   if (out.size() == 0) return;
   const Geometry sizes(x, weight, out, stride, pad_top, pad_left, groups);
+  if (constant && sizes.is_plain_3x3()) {
+    const auto& winograd = onednn::cached<std::unique_ptr<Winograd>>(
+        sizes.key(kForward, 0), [&] { return Winograd::create(sizes.winograd()); });
+    if (winograd)
+      return winograd->run(out.f32(), x.f32(), weight.f32(), bias.f32(), residual.f32(), activation,
+                           constant, stream);
+  }
   const bool has_bias(bias), has_residual(residual);
   const int variant = activation * 4 + has_residual * 2 + has_bias;
   Plan& plan = onednn::cached<Plan>(sizes.key(kForward, variant), [&] {
     return plan_forward(sizes, has_bias, has_residual, activation);
   });
   char* scratch = static_cast<char*>(stream.scratch(plan.scratch_bytes()));
-  const void* packed = plan.pack(weight.data, scratch);
+  const void* packed = plan.pack(weight.data, scratch, constant);
   plan.convolution.run({x.data, packed, bias.data, residual.data, out.data},
                        scratch + plan.packed_bytes);
 }

@@ -156,7 +156,7 @@ void convolution_batch_norm(Tensor out, Tensor y, Tensor mean, Tensor rstd, Tens
                             Tensor residual, int stride, int pad_top, int pad_left, int groups,
                             int activation, float momentum, float epsilon, Stream& stream) {
   if (!y) y = out;
-  convolution(y, x, weight, {}, {}, stride, pad_top, pad_left, groups, kNone, stream);
+  convolution(y, x, weight, {}, {}, stride, pad_top, pad_left, groups, kNone, 0, stream);
 
   const int C = y.columns();
   const double rows = static_cast<double>(y.rows());

@@ -301,7 +301,8 @@ void convolve_weight_gradient(float* dweight, const void* dout, const void* x,
 }
 
 void convolution(Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor residual, int stride,
-                 int pad_top, int pad_left, int groups, int activation, Stream& stream) {
+                 int pad_top, int pad_left, int groups, int activation, int /*constant*/,
+                 Stream& stream) {
   if (out.size() == 0) return;
   Epilogue epilogue;
   epilogue.bias = data<float>(bias);
@@ -312,6 +313,9 @@ void convolution(Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor residu
            describe_convolution(x, weight, out, stride, pad_top, pad_left, groups), epilogue,
            stream);
 }
+
+// Weights have one layout here.
+void drop_constant(int, Stream&) {}
 
 void convolution_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dresidual, Tensor dout,
                           Tensor x, Tensor weight, Tensor out, int stride, int pad_top,

@@ -25,7 +25,9 @@ export interface Kernels {
     padLeft: number,
     groups: number,
     activation: number,
+    constant: number,
   ): void
+  dropConstant(constant: number): void
   convolutionBackward(
     dx: Maybe,
     dweight: Maybe,

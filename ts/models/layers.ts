@@ -10,7 +10,7 @@ import type { Padding } from '../ops/padding.js'
 import { rmsNorm } from '../ops/rms-norm.js'
 import { activeTape } from '../tape.js'
 import { cast, type Tensor, view } from '../tensor.js'
-import type { Mode } from './mode.js'
+import { type Fold, keepFold, type Mode } from './mode.js'
 import { type ParamsOf, param, statistic } from './params.js'
 
 const batchNormEpsilon = 1e-5
@@ -68,7 +68,8 @@ export function convolutionWithNorm(
       { ...options, epsilon, momentum: 0.1 },
     )
   }
-  return convolution({ x, ...folded(conv, norm, epsilon, x, mode), residual }, options)
+  const { weight, bias, constant } = folded(conv, norm, epsilon, x, mode)
+  return convolution({ x, weight, bias, residual }, { ...options, constant })
 }
 
 function folded(
@@ -77,7 +78,7 @@ function folded(
   epsilon: number,
   x: Tensor,
   mode: Mode,
-) {
+): Fold {
   const known = mode.folds.get(conv.weight)
   if (known) return known
   const { out: weight, bias } = foldBatchNorm.withExtras(
@@ -90,10 +91,7 @@ function folded(
     },
     { epsilon },
   )
-  // The cache outlives the scope of this forward pass.
-  const fold = { weight: cast(weight, x.dtype).retain(), bias: bias.retain() }
-  mode.folds.set(conv.weight, fold)
-  return fold
+  return keepFold(mode.folds, conv.weight, cast(weight, x.dtype), bias)
 }
 
 /** weight [out, in], bias [out]; Glorot and Bengio 2010 (uniform). */

@@ -1,8 +1,25 @@
 /** How a model runs: training or inference, and what only one of the two needs. */
 import type { Tensor } from '../tensor.js'
 
-/** Convolutions with their batch norm folded in, by weight; valid while the weights do not change. */
-export type FoldCache = Map<Tensor, { readonly weight: Tensor; readonly bias: Tensor }>
+/** A convolution with its batch norm folded in. */
+export interface Fold {
+  readonly weight: Tensor
+  readonly bias: Tensor
+  /** What kernels know this weight by, which stays as it is: see ops/convolution.ts. */
+  readonly constant: number
+}
+
+/** Folded convolutions by weight; valid while the weights do not change. */
+export type FoldCache = Map<Tensor, Fold>
+
+let constants = 0
+
+/** Keeps a folded convolution beyond the scope that it was made in, until `dropFolds`. */
+export function keepFold(folds: FoldCache, of: Tensor, weight: Tensor, bias: Tensor): Fold {
+  const fold = { weight: weight.retain(), bias: bias.retain(), constant: ++constants }
+  folds.set(of, fold)
+  return fold
+}
 
 export interface Mode {
   readonly training: boolean
@@ -37,7 +54,8 @@ export function trainingMode(
 
 /** Frees the folded convolutions. */
 export function dropFolds(folds: FoldCache): void {
-  for (const { weight, bias } of folds.values()) {
+  for (const { weight, bias, constant } of folds.values()) {
+    weight.device.kernels.dropConstant(constant)
     weight.release()
     bias.release()
   }

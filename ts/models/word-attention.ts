@@ -20,7 +20,7 @@ export interface CaptionAttention {
 
 /** What it needs to know of a model on a device. */
 export interface AttentionParts {
-  readonly model: Pick<CaptionModel, 'decoder' | 'grid' | 'cells'>
+  readonly model: Pick<CaptionModel, 'decoder' | 'grid'>
   readonly params: ModelParams
   readonly tokenizer: Tokenizer
   readonly device: Device
@@ -36,7 +36,8 @@ export async function captionAttention(
   memory: () => Tensor,
   captions: readonly (readonly (readonly number[])[])[],
 ): Promise<CaptionAttention[][]> {
-  const { decoder, grid, cells } = model
+  const { decoder, grid } = model
+  const cells = grid.extra + grid.side ** 2
   const perImage = Math.max(...captions.map(({ length }) => length))
   // What a word took is known when the words before it have been fed; the last one need not be.
   const fed = captions.map((own) =>

@@ -16,6 +16,11 @@ export interface ConvolutionOptions {
   readonly activation?: Activation
 }
 
+export interface ConstantOption {
+  /** The number of a weight that stays as it is until `kernels.dropConstant(number)`; 0 unless given: it may change. */
+  readonly constant?: number
+}
+
 /** What the kernels take for the options, in their order. */
 export type ConvolutionNumbers = [
   stride: number,
@@ -41,7 +46,7 @@ export const convolution = defineOp({
   name: 'convolution',
   inputs: ['x', 'weight', 'bias?', 'residual?'],
   kinds: { weight: 'parameter', bias: 'float32' },
-  shape: (inputs, options: ConvolutionOptions) => {
+  shape: (inputs, options: ConvolutionOptions & ConstantOption) => {
     const { x, weight, bias, residual } = inputs
     const shape = convolutionShape('convolution', x, weight, options)
     expectShape('convolution', 'bias', bias, [shape[3]], `weight ${shapeText(weight.shape)}`)
@@ -59,6 +64,7 @@ export const convolution = defineOp({
       bias,
       residual,
       ...convolutionNumbers(x.shape, weight.shape, options),
+      options.constant ?? 0,
     ),
   saves: ['x', 'weight', 'out'],
   backward: ({ k, grad, gradOf, saved: { x, weight, out }, options }) => {

@@ -9,7 +9,7 @@ import { linear } from '../../ops/linear.js'
 import { selfAttention } from '../../ops/self-attention.js'
 import { cast, scope, type Tensor, tensor } from '../../tensor.js'
 import { applyNorm, linearResidual, linearSpec, maybeDropout } from '../layers.js'
-import type { Mode } from '../mode.js'
+import { keepFold, type Mode } from '../mode.js'
 import { type ParamsOf, param } from '../params.js'
 
 /** Pixels of a patch's side. */
@@ -72,9 +72,7 @@ function kernelLike({ weight, bias }: Layer, x: Tensor, mode: Mode): Tensor {
   if (weight.dtype === x.dtype) return weight
   const known = mode.folds.get(weight)
   if (known) return known.weight
-  const converted = cast(weight, x.dtype).retain()
-  mode.folds.set(weight, { weight: converted, bias: bias.retain() })
-  return converted
+  return keepFold(mode.folds, weight, cast(weight, x.dtype), bias).weight
 }
 
 interface Layer {
