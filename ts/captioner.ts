@@ -61,7 +61,7 @@ export type CaptionResult<I> =
 
 /** A loaded model. Free it with `close()` or `using`. */
 export class Captioner {
-  readonly #folder: ModelFolder
+  readonly #folder: Omit<ModelFolder, 'weights'>
   readonly #device: Device
   readonly #folds: FoldCache = new Map()
   readonly #params: ModelParams
@@ -73,14 +73,16 @@ export class Captioner {
     const params = loadParams(folder, device)
     const memory = ({ images }: DeviceInputs<ImageInputs>, count: number) =>
       images ? encodePixels(model, params, images, this.#folds) : model.noImage(count, params)
-    this.#folder = folder
+    // The device has the weights now.
+    const { weights: _, ...rest } = folder
+    this.#folder = rest
     this.#device = device
     this.#params = params
-    this.#loop = createCaptionLoop({ ...folder, params, device, memory })
+    this.#loop = createCaptionLoop({ ...rest, params, device, memory })
   }
 
   /** Name of the device that captions: 'cpu' or 'cuda'. */
-  get device(): string {
+  get device(): Device['name'] {
     return this.#device.name
   }
 
@@ -88,6 +90,11 @@ export class Captioner {
   get image(): { readonly size: number; readonly resize: 'squash' | 'crop' } {
     const { size, resize } = this.#folder.model.config.image
     return { size, resize }
+  }
+
+  /** What scores are computed with unless a call says otherwise. */
+  get lengthPenalty(): number {
+    return this.#folder.generation.lengthPenalty
   }
 
   /**
@@ -115,10 +122,17 @@ export class Captioner {
     image: ImageInput,
     options: CaptionStreamOptions = {},
   ): AsyncGenerator<CaptionProgress> {
-    const { signal } = options
-    signal?.throwIfAborted()
+    options.signal?.throwIfAborted()
     this.#open()
-    const pixels = await decodeImage(image, this.#folder.model.config.image)
+    yield* this.streamDecoded(await decodeImage(image, this.#folder.model.config.image), options)
+  }
+
+  /** @internal captionStream of what decodeImage gives */
+  async *streamDecoded(
+    pixels: Uint8Array,
+    options: CaptionStreamOptions,
+  ): AsyncGenerator<CaptionProgress> {
+    const { signal } = options
     const captions = this.#open().stream(this.#images([pixels]), options)
     try {
       for (;;) {
@@ -160,6 +174,15 @@ export class Captioner {
       signal?.throwIfAborted()
     }
     yield* await this.#captionBatch(batch, options)
+  }
+
+  /** @internal Captions of what decodeImage gives, each drawn as if its image were the only one of the call. */
+  async captionDecoded(pixels: readonly Uint8Array[], options: CaptionOptions): Promise<Caption[]> {
+    return await this.#captionPixels(
+      pixels,
+      options,
+      pixels.map(() => 0),
+    )
   }
 
   /** Frees the weights. */

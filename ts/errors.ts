@@ -76,6 +76,30 @@ export class DataError extends CaptioneerError {
   }
 }
 
+/** More requests wait already than are kept: to be sent again later. */
+export class QueueFullError extends CaptioneerError {
+  /** When it may be worth trying again, whole seconds from 1. */
+  readonly retryAfterSeconds: number
+  constructor(message: string, retryAfterSeconds: number, options?: ErrorOptions) {
+    super('ERR_QUEUE_FULL', message, options)
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+/** Work that took longer than it may. */
+export class TimeoutError extends CaptioneerError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_TIMEOUT', message, options)
+  }
+}
+
+/** A server that is starting, closing or without its model: another moment, or another server, may answer. */
+export class UnavailableError extends CaptioneerError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_UNAVAILABLE', message, options)
+  }
+}
+
 /** `caption: expected maxTokens to be an integer from 1 to 512, received 0` */
 export function argumentError(
   where: string,

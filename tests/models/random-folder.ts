@@ -13,13 +13,23 @@ import { createWeights, readValues, releaseWeights } from '../../ts/train/weight
 /** Words of its vocabulary: word0 to word59. */
 const words = Array.from({ length: 60 }, (_, i) => `word${i}`)
 
-/** @param generation what its generation.json says besides the usual */
-export async function randomModelFolder(path: string, generation: object = {}): Promise<void> {
+/**
+ * @param generation what its generation.json says besides the usual
+ * @param decoder    settings of a decoder other than the usual
+ */
+export async function randomModelFolder(
+  path: string,
+  generation: object = {},
+  decoder: object = {},
+): Promise<void> {
   const config = resolveConfig({
     preset: 'tiny',
     overrides: {
       'data.path': '.',
-      model: { image: { size: 32 }, decoder: { dim: 32, layers: 2, heads: 4, feedForward: 64 } },
+      model: {
+        image: { size: 32 },
+        decoder: { dim: 32, layers: 2, heads: 4, feedForward: 64, ...decoder },
+      },
     },
   })
   const tokenizer = trainWordTokenizer(words)

@@ -18,6 +18,8 @@ export interface DecodeOptions {
   readonly size: number
   /** `squash`: both sides straight to `size`. `crop`: shorter side to `size`, then the centre. */
   readonly resize: 'squash' | 'crop'
+  /** Longest that decoding may take; any when left out. */
+  readonly seconds?: number
 }
 
 /** Extensions of the formats that are decoded, lower case. */
@@ -43,7 +45,7 @@ sharp.concurrency(1)
  *   off, has no pixels or more than 100 megapixels
  */
 export async function decodeImage(input: ImageInput, options: DecodeOptions): Promise<Uint8Array> {
-  const { size, resize } = options
+  const { size, resize, seconds } = options
   if (!Number.isInteger(size) || size < 1 || size > 4096) {
     throw argumentError('decodeImage', 'size', 'an integer from 1 to 4096', size)
   }
@@ -60,7 +62,9 @@ export async function decodeImage(input: ImageInput, options: DecodeOptions): Pr
     limitInputPixels: MAX_PIXELS,
   }
   try {
-    const pixels = await sharp(bytes, source)
+    const image = sharp(bytes, source)
+    if (seconds !== undefined) image.timeout({ seconds })
+    const pixels = await image
       .flatten({ background: '#ffffff' })
       .resize(size, size, { fit: fit[resize], kernel: 'linear' })
       .toColourspace('srgb')
@@ -150,6 +154,7 @@ async function reasonOf(cause: unknown, bytes: Uint8Array): Promise<string> {
     const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata()
     return `it has ${width} x ${height} pixels, ${tooLarge()}`
   }
+  if (/^timeout:/.test(message)) return 'it takes too long to decode; scale it down first'
   // libvips keeps one error text for all threads: it may be lost, so no reason is told from it.
   const [first = ''] = message.split('\n')
   const detail = first.replace(/^(Input buffer has corrupt header: ?|Unknown error)/, '')

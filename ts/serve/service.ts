@@ -1,6 +1,7 @@
 /**
  * What the HTTP layer asks of whatever captions: models by id, a bounded queue, one answer for each request. How it is
- * done (batches, processes) is caption-service.ts; what clients see is routes/.
+ * done (batches, processes) is caption-service.ts, whose createCaptionService returns at once and has `loaded` besides;
+ * what clients see is routes/.
  */
 import type { Caption } from '../captioner.js'
 import type { CaptionOptions } from '../decoding/options.js'
@@ -42,11 +43,14 @@ export interface ServiceFacts {
 export interface CaptionService {
   /** The models that are ready, the default first. Empty before the first one is. */
   models(): readonly ServedModel[]
-  /** Whether a request would be taken now: a model is ready and nothing is closing. */
+  /**
+   * Whether a request would be captioned now: a model is ready and nothing is closing. While a process that crashed is
+   * started again it is false, yet requests are taken and wait.
+   */
   ready(): boolean
   /**
-   * @throws QueueFullError at once, TimeoutError, UnavailableError while closing or without a model, ImageError,
-   *   ArgumentError (an unknown model too); the signal's reason when it is aborted
+   * @throws QueueFullError at once, TimeoutError, UnavailableError while closing, without a model, or when the process
+   *   crashed at this request, ImageError, ArgumentError (an unknown model too); the signal's reason when it is aborted
    */
   caption(request: CaptionRequest): Promise<Caption>
   facts(): ServiceFacts
