@@ -9,6 +9,8 @@ export {
   caption,
   loadCaptioner,
 } from './captioner.js'
+export type { DataProblem, SplitName } from './data/dataset.js'
+export type { FeatureProgress } from './data/feature-cache.js'
 export type { ImageInput } from './data/image.js'
 export type { CaptionOptions } from './decoding/options.js'
 export {
@@ -23,13 +25,21 @@ export {
   OutOfMemoryError,
   ShapeError,
 } from './errors.js'
+export type { BleuCounts } from './evaluate/bleu.js'
+export type { Interval } from './evaluate/bootstrap.js'
 export { type EvaluateOptions, type EvaluateResult, evaluate } from './evaluate/evaluate.js'
-export type { Prediction } from './evaluate/judge.js'
-export type { EvaluateProgress } from './evaluate/measure.js'
-export { type CaptionItem, type ImageScores, type Scores, scoreCaptions } from './evaluate/score.js'
+export type { FloorScores, Prediction } from './evaluate/judge.js'
+export type { EvaluatePhase, EvaluateProgress } from './evaluate/measure.js'
+export {
+  type CaptionItem,
+  type ImageScores,
+  type ScoreOptions,
+  type Scores,
+  scoreCaptions,
+} from './evaluate/score.js'
 /** Layers: a spec (what it learns) and a forward over ops, each. */
 export * as nn from './models/layers.js'
-export { inferenceMode, type Mode, trainingMode } from './models/mode.js'
+export { type FoldCache, inferenceMode, type Mode, trainingMode } from './models/mode.js'
 export {
   countParameters,
   type Init,

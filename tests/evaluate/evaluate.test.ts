@@ -170,6 +170,18 @@ test('all options of decoding reach the search and are in the result', async (t)
   t.true(texts(prefixed).every((text) => text.startsWith('a red')))
 })
 
+test('a model that samples by default: a search tells the options of searches alone', async (t) => {
+  const sampler = join(await temporaryFolder(t), 'sampler')
+  await cp(model, sampler, { recursive: true })
+  const defaults = { beam: 3, temperature: 0.7, topK: 20, repetitionPenalty: 1.1 }
+  await writeFile(join(sampler, 'generation.json'), JSON.stringify(defaults))
+  const { decoding } = await evaluate({ model: sampler, data, beam: 2, device: 'cpu' })
+  t.like(decoding, { beam: 2, repetitionPenalty: 1.1 })
+  t.false('temperature' in decoding || 'topK' in decoding)
+  // So they can be given again, as the report's heat maps do.
+  await t.notThrowsAsync(evaluate({ model: sampler, data, ...decoding, device: 'cpu' }))
+})
+
 test('images that cannot be decoded are left out and counted; none left is an error', async (t) => {
   const copy = join(await temporaryFolder(t), 'data')
   await cp(data, copy, { recursive: true })

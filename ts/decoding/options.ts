@@ -60,7 +60,8 @@ export interface CaptionOptions {
   readonly attention?: boolean | undefined
 }
 
-const samplingNames = ['temperature', 'topK', 'topP', 'typicalP', 'tau'] as const
+/** The options that make captions sampled. */
+export const samplingNames = ['temperature', 'topK', 'topP', 'typicalP', 'tau'] as const
 
 /** @throws ArgumentError naming the option, its range and what came */
 export function decodingOptions(

@@ -15,7 +15,7 @@ import {
 import { isExactMatch } from '../data/scenes/grammar.js'
 import { SCENES_FILE } from '../data/scenes/scene-file.js'
 import { readScenes } from '../data/scenes/write.js'
-import { type CaptionOptions, decodingOptions } from '../decoding/options.js'
+import { type CaptionOptions, decodingOptions, samplingNames } from '../decoding/options.js'
 import { argumentError, DataError } from '../errors.js'
 import { loadParams, releaseParams } from '../models/inference.js'
 import { type ModelFolder, readModelFolder } from '../models/model-folder.js'
@@ -140,8 +140,12 @@ function chosenDecoding(
     model.config.decoder.maxTokens,
     tokenizer,
   )
+  // A search leaves alone what the model samples with.
+  const idle: readonly string[] = sampling ? [] : samplingNames
   const { seed, ...chosen } = Object.fromEntries(
-    Object.entries({ ...generation, ...given }).filter(([, value]) => value !== undefined),
+    Object.entries({ ...generation, ...given }).filter(
+      ([name, value]) => value !== undefined && !idle.includes(name),
+    ),
   ) as CaptionOptions
   return {
     ...chosen,

@@ -14,7 +14,7 @@ export interface CaptionAttention {
   readonly side: number
   /** Cells before those of the map, which are no place in the image, as a ViT's class token. */
   readonly extra: number
-  /** [words, extra + side * side]: shares, which sum to 1 for each token. */
+  /** Shares, which sum to 1 for each token: [words, extra + side * side]. */
   readonly weights: Float32Array
 }
 

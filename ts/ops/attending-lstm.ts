@@ -29,7 +29,7 @@ export interface AttendingLstmOptions {
  * @param inputWeight   [4D, E + F]
  * @param hiddenWeight  [4D, D]
  * @param offsets       int32 [B rowsPerKey + 1]: caption r is tokens offsets[r] .. offsets[r + 1]; from 0 to N
- * @returns             [N (D + S)]: h after each token, [N, D], then alpha, [N, S]
+ * @returns             h after each token, [N, D], then alpha, [N, S]; as one, [N (D + S)]
  * @throws ShapeError when the shapes do not fit together; ArgumentError for bad options, and, once the device gets
  *   there, for offsets that do not fit
  * Source: Xu et al. 2015, arXiv:1502.03044, sections 3.1 and 4.2.
