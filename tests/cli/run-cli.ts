@@ -16,6 +16,8 @@ export interface CliOptions {
   readonly input?: Uint8Array
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** The user it runs as, where the tests run as root. */
+  readonly uid?: number
   /** Called once the process is there. */
   readonly onStart?: (child: ChildProcess) => void
 }
@@ -28,11 +30,12 @@ const main = join(packageRoot, 'dist/ts/cli/main.js')
  */
 export async function cli(
   words: readonly string[],
-  { input, env, cwd, onStart }: CliOptions = {},
+  { input, env, cwd, uid, onStart }: CliOptions = {},
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [main, ...words], {
     env: { CAPTIONEER_VARIANT: 'cpu', ...process.env, ...env },
     ...(cwd === undefined ? {} : { cwd }),
+    ...(uid === undefined ? {} : { uid }),
   })
   child.stdin.end(input ?? '')
   onStart?.(child)

@@ -6,6 +6,11 @@ export function thousands(count: number): string {
   return Math.round(count).toLocaleString('en-US')
 }
 
+/** `1 caption`, `1,234 captions`. */
+export function counted(count: number, noun: string): string {
+  return `${thousands(count)} ${noun}${count === 1 ? '' : 's'}`
+}
+
 /** A rate or a loss with three significant digits, more before the point: `0.0312`, `41.2`, `1,234`. */
 export function three(value: number): string {
   if (!Number.isFinite(value)) return String(value)

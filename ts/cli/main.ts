@@ -2,7 +2,9 @@
 /** The command `captioneer`: its commands, one file each, and how every one of them ends. */
 import { Command } from 'commander'
 import { version } from '../version.js'
+import { addAltCommand } from './alt.js'
 import { addCaptionCommand } from './caption.js'
+import { addCompileCommand } from './compile.js'
 import { addConvertCommand } from './convert.js'
 import { addDemoCommand } from './demo.js'
 import { addDoctorCommand } from './doctor.js'
@@ -11,6 +13,7 @@ import { reportFailure } from './failure.js'
 import { addInspectCommand } from './inspect.js'
 import { addReportCommand } from './report.js'
 import { addScoreCommand } from './score.js'
+import { addServeCommand } from './serve.js'
 import { endQuietlyWithoutReader } from './terminal.js'
 import { addTrainCommand } from './train.js'
 
@@ -35,12 +38,15 @@ come from, NO_COLOR=1 turns colours off.`,
 addDemoCommand(program)
 addTrainCommand(program)
 addCaptionCommand(program)
+addAltCommand(program)
+addServeCommand(program)
 addEvaluateCommand(program)
 addScoreCommand(program)
 addReportCommand(program)
 addInspectCommand(program)
 addDoctorCommand(program)
 addConvertCommand(program)
+addCompileCommand(program)
 
 endQuietlyWithoutReader()
 try {

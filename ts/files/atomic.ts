@@ -41,13 +41,18 @@ export async function writeAtomic(
 /**
  * Removes the temporary files that killed processes left in a folder; those of living ones stay.
  *
+ * @param isOurs  whether a file of that name is the caller's to write; any, when left out
  * @throws CheckpointError when the folder cannot be read or changed
  */
-export async function removeLeftovers(folder: string): Promise<void> {
+export async function removeLeftovers(
+  folder: string,
+  isOurs: (name: string) => boolean = () => true,
+): Promise<void> {
   try {
     for (const name of await readdir(folder)) {
-      const pid = /^\..+\.(\d+)-\d+\.tmp$/.exec(name)?.[1]
-      if (pid !== undefined && !isBeingWritten(join(folder, name), Number(pid))) {
+      const [, target = '', pid] = /^\.(.+)\.(\d+)-\d+\.tmp$/.exec(name) ?? []
+      if (pid === undefined || !isOurs(target)) continue
+      if (!isBeingWritten(join(folder, name), Number(pid))) {
         await rm(join(folder, name), { force: true })
       }
     }

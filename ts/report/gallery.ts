@@ -1,14 +1,11 @@
 /** Pictures with the model's captions: some drawn at random, the best and the worst, or a validation's samples. */
-import sharp from 'sharp'
 import { shuffled } from '../random.js'
 import type { ReportedEvaluation, ReportedPrediction } from './evaluation-file.js'
 import { type Html, html } from './page.js'
+import { type Thumbnail, thumbnail } from './thumbnail.js'
 
 const RANDOM = 8
 const EACH_END = 8
-/** Longest side of a picture, pixels. */
-const SIDE = 256
-const MAX_PIXELS = 100_000_000
 
 /** What the gallery shows of a picture; scores where there are any. */
 export interface Captioned {
@@ -46,12 +43,6 @@ export interface GalleryGroup<T extends Captioned = GalleryItem> {
   readonly items: readonly T[]
 }
 
-interface Thumbnail {
-  readonly jpeg: Uint8Array
-  readonly width: number
-  readonly height: number
-}
-
 /** Pictures of an evaluation; which ones are drawn at random is decided by the seed. */
 export function chooseGroups(
   { predictions }: ReportedEvaluation,
@@ -79,7 +70,7 @@ export async function withPictures(
   for (const { title, items } of groups) {
     const shown: GalleryItem[] = []
     for (const item of items) {
-      const picture = await thumbnail(item, pictureOf)
+      const picture = await smallPicture(item, pictureOf)
       shown.push({ ...item, picture, look: looks.get(item.image) })
     }
     result.push({ title, items: shown })
@@ -87,20 +78,9 @@ export async function withPictures(
   return result
 }
 
-async function thumbnail(item: Captioned, pictureOf: PictureOf): Promise<Thumbnail | undefined> {
-  try {
-    const { data, info } = await sharp(await pictureOf(item), {
-      autoOrient: true,
-      limitInputPixels: MAX_PIXELS,
-    })
-      .flatten({ background: '#ffffff' })
-      .resize(SIDE, SIDE, { fit: 'inside' })
-      .jpeg({ quality: 82 })
-      .toBuffer({ resolveWithObject: true })
-    return { jpeg: data, width: info.width, height: info.height }
-  } catch {
-    return undefined
-  }
+async function smallPicture(item: Captioned, pictureOf: PictureOf): Promise<Thumbnail | undefined> {
+  const bytes = await pictureOf(item).catch(() => undefined)
+  return bytes && (await thumbnail(bytes))
 }
 
 export function gallerySection(groups: readonly GalleryGroup[]): Html {

@@ -1,0 +1,53 @@
+/** `captioneer caption --watch`: pictures that are there, that come, and that come slowly. */
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import test from 'ava'
+import { temporaryFolder } from '../files/temporary-folder.js'
+import { writePictures } from '../folders/pictures.js'
+import { randomModelFolder } from '../models/random-folder.js'
+import { cli } from './run-cli.js'
+
+const model = join(tmpdir(), `captioneer-watch-${process.pid}`)
+test.before(() => randomModelFolder(model))
+test.after.always(() => rm(model, { recursive: true, force: true }))
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 600 && !condition(); i++) await sleep(25)
+}
+
+test('captions what is there and what arrives, once it is whole; Ctrl-C ends it cleanly', async (t) => {
+  const folder = await temporaryFolder(t)
+  const inbox = join(folder, 'inbox')
+  await writePictures(folder, ['inbox/a.png', 'b.png', 'c.png', 'd.png'])
+  const there = (name: string) => existsSync(join(inbox, name))
+  const words = ['caption', inbox, '--recursive', '--model', model, '--format=txt', '--watch']
+  const { code, stdout, stderr } = await cli([...words, '--json'], {
+    onStart: async (child) => {
+      await until(() => there('a.txt'))
+      if (child.stderr) await once(child.stderr, 'data')
+      await rename(join(folder, 'b.png'), join(inbox, 'b.png'))
+      const bytes = await readFile(join(folder, 'c.png'))
+      const slow = join(inbox, 'c.png')
+      await writeFile(slow, bytes.subarray(0, 100))
+      await sleep(500)
+      await writeFile(slow, bytes)
+      await writeFile(join(inbox, '.hidden.png'), bytes)
+      await until(() => there('b.txt') && there('c.txt'))
+      await mkdir(join(inbox, 'new'))
+      await rename(join(folder, 'd.png'), join(inbox, 'new/d.png'))
+      await until(() => there('new/d.txt'))
+      child.kill('SIGINT')
+    },
+  })
+  t.is(code, 0, stderr)
+  t.regex(stderr, /watching .*Ctrl-C ends it/)
+  t.regex(stderr, /no longer watching/)
+  const { counts, results } = JSON.parse(stdout)
+  t.deepEqual(counts, { written: 4, skipped: 0, failed: 0, unsure: 0 }, stderr)
+  for (const { output, caption } of results) t.is(await readFile(output, 'utf8'), `${caption}\n`)
+  t.false(there('.hidden.txt'))
+})
