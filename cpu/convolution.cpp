@@ -60,10 +60,9 @@ struct Geometry {
 
   // One row and column of padding on all sides, one pixel a step, every channel of x used.
   bool is_plain_3x3() const {
-    const Dims weight_sizes = weight.dims();
-    return weight_sizes.size() == 4 && weight_sizes[2] == 3 && weight_sizes[3] == 3 &&
-           strides == Dims{1, 1} && pad_begin == Dims{1, 1} && pad_end == Dims{1, 1} &&
-           sizes[5] == sizes[6];
+    const auto [R, S, groups] = std::array{sizes[8], sizes[9], sizes[15]};
+    return groups == 1 && R == 3 && S == 3 && strides == Dims{1, 1} && pad_begin == Dims{1, 1} &&
+           pad_end == Dims{1, 1} && sizes[5] == sizes[6];
   }
   WinogradSizes winograd() const { return {sizes[2], sizes[3], sizes[4], sizes[5], sizes[7]}; }
 
@@ -184,13 +183,9 @@ void convolution(Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor residu
                  Stream& stream) {
   if (out.size() == 0) return;
   const Geometry sizes(x, weight, out, stride, pad_top, pad_left, groups);
-  if (constant && sizes.is_plain_3x3()) {
-    const auto& winograd = onednn::cached<std::unique_ptr<Winograd>>(
-        sizes.key(kForward, 0), [&] { return Winograd::create(sizes.winograd()); });
-    if (winograd)
-      return winograd->run(out.f32(), x.f32(), weight.f32(), bias.f32(), residual.f32(), activation,
-                           constant, stream);
-  }
+  if (constant && sizes.is_plain_3x3() && suits_winograd(sizes.winograd()))
+    return convolve_winograd(sizes.winograd(), out.f32(), x.f32(), weight.f32(), bias.f32(),
+                             residual.f32(), activation, constant, stream);
   const bool has_bias(bias), has_residual(residual);
   const int variant = activation * 4 + has_residual * 2 + has_bias;
   Plan& plan = onednn::cached<Plan>(sizes.key(kForward, variant), [&] {

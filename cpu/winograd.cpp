@@ -1,126 +1,199 @@
-// See winograd.h.
+// See winograd.h. Tiles of 6 x 6 pixels, four apart, become 36 products [tiles, C] x [C, O], one
+// for each place of a transformed tile; their results become 4 x 4 pixels each. Bound by the
+// products.
 #include "winograd.h"
 
-#include <vector>
+#include <algorithm>
 
 #include "activation.h"
 #include "constant_weight.h"
 #include "simd.h"
+#include "small_product.h"
 
 namespace cpu {
 namespace {
 
-using onednn::align;
-using onednn::Desc;
-using onednn::Tag;
+constexpr int kOut = 4, kIn = 6, kPlaces = kIn * kIn;
+// Channels are transformed in vectors of so many.
+constexpr int kLane = 16;
+// Transformed tiles at a time, so that they stay in the cache.
+constexpr int64_t kChunkBytes = 4 << 20;
+constexpr int64_t kLeastChunk = 64;
+// Of b in a product.
+constexpr int kColumns = 32;
+// Of one image: the weight has four times its size, and results must not depend on how many images
+// lie in a batch.
+constexpr int64_t kFewestTiles = 16;
 
-// Channels lie together in groups of so many, each group an image of its own: nChw16c.
-constexpr int kBlock = 16;
+using Lane = float[kLane];
 
-// A pixel's groups are `stride` apart in the blocked image.
-SIMD void to_blocks(float* blocks, int64_t stride, const float* pixels, int64_t count, int groups) {
-  for (int64_t pixel = 0; pixel < count; pixel++, blocks += kBlock)
-    for (int group = 0; group < groups; group++, pixels += kBlock)
-      for (int i = 0; i < kBlock; i++) blocks[group * stride + i] = pixels[i];
-}
-
-template <int kind, bool has_residual>
-SIMD void from_blocks(float* pixels, const float* blocks, int64_t stride, const float* residual,
-                      int64_t count, int groups) {
-  for (int64_t pixel = 0; pixel < count; pixel++, blocks += kBlock)
-    for (int group = 0; group < groups; group++, pixels += kBlock) {
-      for (int i = 0; i < kBlock; i++)
-        pixels[i] =
-            activate<kind>(blocks[group * stride + i] + (has_residual ? residual[i] : 0.0f));
-      if (has_residual) residual += kBlock;
-    }
-}
-
-size_t bytes_of_image(const WinogradSizes& s, int channels) {
-  return align(size_t{4} * s.B * s.H * s.W * channels);
-}
-
-// Calls rows(place in NHWC, place in blocks) for each row of each image; places without channels.
-template <class Rows>
-void each_row(const WinogradSizes& s, int channels, Rows rows) {
-  const int64_t all = int64_t{s.B} * s.H;
-#pragma omp parallel for schedule(static)
-  for (int64_t row = 0; row < all; row++) {
-    const int64_t image = row / s.H * s.H * s.W * channels;
-    rows(row * s.W * channels, image + row % s.H * s.W * kBlock);
+// Columns of Bᵀ d: `step` apart in both.
+SIMD_INLINE void transform_in(Lane* to, const Lane* d, int step) {
+  for (int c = 0; c < kLane; c++) {
+    const float a0 = d[0][c], a1 = d[step][c], a2 = d[2 * step][c];
+    const float a3 = d[3 * step][c], a4 = d[4 * step][c], a5 = d[5 * step][c];
+    const float even = a4 - 4 * a2, odd = a3 - 4 * a1;
+    const float even2 = a4 - a2, odd2 = 2 * (a3 - a1);
+    to[0][c] = 4 * a0 - 5 * a2 + a4;
+    to[step][c] = even + odd;
+    to[2 * step][c] = even - odd;
+    to[3 * step][c] = even2 + odd2;
+    to[4 * step][c] = even2 - odd2;
+    to[5 * step][c] = 4 * a1 - 5 * a3 + a5;
   }
+}
+
+// Columns of Aᵀ m: `step` apart in both.
+SIMD_INLINE void transform_out(Lane* to, const Lane* m, int step) {
+  for (int c = 0; c < kLane; c++) {
+    const float m0 = m[0][c], m1 = m[step][c], m2 = m[2 * step][c];
+    const float m3 = m[3 * step][c], m4 = m[4 * step][c], m5 = m[5 * step][c];
+    const float sum = m1 + m2, difference = m1 - m2;
+    const float sum2 = m3 + m4, difference2 = m3 - m4;
+    to[0][c] = m0 + sum + sum2;
+    to[step][c] = difference + 2 * difference2;
+    to[2 * step][c] = sum + 4 * sum2;
+    to[3 * step][c] = difference + 8 * difference2 + m5;
+  }
+}
+
+// A tile into the 36 matrices, which are `step` apart. Null pixels are padding.
+SIMD void tile_in(float* to, int64_t step, const float* const* pixels, int channels) {
+  alignas(64) Lane d[kPlaces], rows[kPlaces], v[kPlaces];
+  for (int c0 = 0; c0 < channels; c0 += kLane, to += kLane) {
+    for (int p = 0; p < kPlaces; p++)
+      for (int c = 0; c < kLane; c++) d[p][c] = pixels[p] ? pixels[p][c0 + c] : 0.0f;
+    for (int j = 0; j < kIn; j++) transform_in(rows + j, d + j, kIn);
+    for (int i = 0; i < kIn; i++) transform_in(v + i * kIn, rows + i * kIn, 1);
+    for (int p = 0; p < kPlaces; p++)
+      for (int c = 0; c < kLane; c++) to[p * step + c] = v[p][c];
+  }
+}
+
+// From the 36 results of a tile to its pixels; null ones lie outside of the image. The residual's
+// pixels lie as those of out.
+template <int kind>
+SIMD void tile_out(float* const* pixels, const float* from, int64_t step, int channels,
+                   const float* bias, const float* out, const float* residual) {
+  alignas(64) Lane m[kPlaces], rows[kPlaces], y[kPlaces];
+  for (int c0 = 0; c0 < channels; c0 += kLane, from += kLane) {
+    for (int p = 0; p < kPlaces; p++)
+      for (int c = 0; c < kLane; c++) m[p][c] = from[p * step + c];
+    for (int j = 0; j < kIn; j++) transform_out(rows + j, m + j, kIn);
+    for (int i = 0; i < kOut; i++) transform_out(y + i * kIn, rows + i * kIn, 1);
+    for (int i = 0; i < kOut; i++)
+      for (int j = 0; j < kOut; j++) {
+        float* to = pixels[i * kOut + j];
+        if (!to) continue;
+        Lane& sum = y[i * kIn + j];
+        if (bias)
+          for (int c = 0; c < kLane; c++) sum[c] += bias[c0 + c];
+        if (residual)
+          for (int c = 0; c < kLane; c++) sum[c] += residual[to - out + c0 + c];
+        for (int c = 0; c < kLane; c++) to[c0 + c] = activate<kind>(sum[c]);
+      }
+  }
+}
+
+struct Tiles {
+  WinogradSizes s;
+  int across = (s.W + kOut - 1) / kOut, down = (s.H + kOut - 1) / kOut;
+  int64_t count = int64_t{s.B} * down * across;
+
+  // Calls use(place in an image of that many channels, or -1 outside of it, i) for size x size
+  // pixels of a tile, the first `before` pixels above and left of it.
+  template <class Use>
+  void each_pixel(int64_t tile, int size, int before, int channels, Use use) const {
+    const int64_t image = tile / (down * across);
+    const int top = static_cast<int>(tile / across % down) * kOut - before;
+    const int left = static_cast<int>(tile % across) * kOut - before;
+    for (int i = 0; i < size * size; i++) {
+      const int row = top + i / size, column = left + i % size;
+      const bool inside = row >= 0 && row < s.H && column >= 0 && column < s.W;
+      use(inside ? ((image * s.H + row) * s.W + column) * channels : -1, i);
+    }
+  }
+};
+
+// c [rows, O] = a [rows, C] b [C, O]; the columns of b that are in use stay in the nearest cache.
+// An element comes out the same for any number of rows.
+void multiply_place(float* c, const float* a, const float* b, int rows, const WinogradSizes& s) {
+  for (int column = 0; column < s.O; column += kColumns)
+    multiply_small(
+        {c + column, s.O, a, s.C, 1, b + column, s.O, rows, std::min(kColumns, s.O - column), s.C});
+}
+
+// G g Gᵀ of each filter: [36, C, O].
+void transform_weight(float* to, const float* weight, const WinogradSizes& s) {
+  constexpr float kG[kIn][3] = {{1.f / 4, 0, 0},
+                                {-1.f / 6, -1.f / 6, -1.f / 6},
+                                {-1.f / 6, 1.f / 6, -1.f / 6},
+                                {1.f / 24, 1.f / 12, 1.f / 6},
+                                {1.f / 24, -1.f / 12, 1.f / 6},
+                                {0, 0, 1}};
+  const int64_t filters = int64_t{s.O} * s.C;
+#pragma omp parallel for schedule(static)
+  for (int64_t o = 0; o < s.O; o++)
+    for (int i = 0; i < kIn; i++)
+      for (int j = 0; j < kIn; j++)
+        for (int64_t c = 0; c < s.C; c++) {
+          float sum = 0;
+          for (int r = 0; r < 3; r++)
+            for (int q = 0; q < 3; q++)
+              sum += kG[i][r] * kG[j][q] * weight[((o * 3 + r) * 3 + q) * s.C + c];
+          to[(i * kIn + j) * filters + c * s.O + o] = sum;
+        }
 }
 
 }  // namespace
 
-std::unique_ptr<Winograd> Winograd::create(const WinogradSizes& s) {
-#if DNNL_VERSION_MAJOR >= 3
-  return nullptr;
-#else
-  if (s.C % kBlock != 0 || s.O % kBlock != 0) return nullptr;
-  const Desc x = onednn::describe({s.B, s.C, s.H, s.W}, Tag::nChw16c);
-  const Desc out = onednn::describe({s.B, s.O, s.H, s.W}, Tag::nChw16c);
-  const Desc weight = onednn::describe({s.O, s.C, 3, 3}, Tag::any);
-  const dnnl::convolution_forward::desc op(
-      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_winograd, x, weight,
-      onednn::describe({s.O}, Tag::a), out, {1, 1}, {1, 1}, {1, 1});
-  const dnnl::convolution_forward::primitive_desc desc(op, onednn::attributes(), onednn::engine(),
-                                                       true);
-  return desc ? std::unique_ptr<Winograd>(new Winograd(s, desc)) : nullptr;
-#endif
+bool suits_winograd(const WinogradSizes& s) {
+  const int64_t tiles = Tiles{{1, s.H, s.W, s.C, s.O}}.count;
+  return s.C % kLane == 0 && s.O % kLane == 0 && tiles >= kFewestTiles;
 }
 
-Winograd::Winograd(const WinogradSizes& sizes,
-                   const dnnl::convolution_forward::primitive_desc& desc)
-    : sizes_(sizes),
-      packed_(desc.weights_desc()),
-      convolution_(desc, dnnl::convolution_forward(desc),
-                   {{DNNL_ARG_SRC, desc.src_desc()},
-                    {DNNL_ARG_WEIGHTS, desc.weights_desc()},
-                    {DNNL_ARG_BIAS, desc.bias_desc()},
-                    {DNNL_ARG_DST, desc.dst_desc()}}) {}
+void convolve_winograd(const WinogradSizes& s, float* out, const float* x, const float* weight,
+                       const float* bias, const float* residual, int activation, int constant,
+                       Stream& stream) {
+  const Tiles tiles{s};
+  const onednn::Desc layout({kPlaces, s.C, s.O}, dnnl::memory::data_type::f32, onednn::Tag::abc);
+  const auto* filters = static_cast<const float*>(constant_weight(
+      constant, layout, [&](void* to) { transform_weight(static_cast<float*>(to), weight, s); }));
+  const int64_t fitting = kChunkBytes / (kPlaces * int64_t{4} * std::max(s.C, s.O));
+  const int64_t chunk = std::min(tiles.count, std::max(kLeastChunk, fitting / 4 * 4));
+  auto* in =
+      static_cast<float*>(stream.scratch(sizeof(float) * kPlaces * (chunk + 3) * (s.C + s.O)));
+  float* products = in + kPlaces * (chunk + 3) * s.C;
 
-void Winograd::run(float* out, const float* x, const float* weight, const float* bias,
-                   const float* residual, int activation, int constant, Stream& stream) {
-  const auto& s = sizes_;
-  const size_t x_bytes = bytes_of_image(s, s.C), out_bytes = bytes_of_image(s, s.O);
-  const size_t bias_bytes = align(size_t{4} * s.O);
-  auto* scratch = static_cast<char*>(
-      stream.scratch(x_bytes + out_bytes + bias_bytes + convolution_.scratch_bytes()));
-  auto* x_blocks = reinterpret_cast<float*>(scratch);
-  auto* out_blocks = reinterpret_cast<float*>(scratch + x_bytes);
-  auto* no_bias = reinterpret_cast<float*>(scratch + x_bytes + out_bytes);
-  const int64_t stride = int64_t{s.H} * s.W * kBlock;
-
-  const void* packed = constant_weight(constant, packed_, [&](void* to) { pack(to, weight); });
-  if (!bias) std::fill_n(no_bias, s.O, 0.0f);
-  each_row(s, s.C, [&](int64_t pixels, int64_t blocks) {
-    to_blocks(x_blocks + blocks, stride, x + pixels, s.W, s.C / kBlock);
-  });
-  convolution_.run({x_blocks, packed, bias ? bias : no_bias, out_blocks},
-                   scratch + x_bytes + out_bytes + bias_bytes);
-  with_activation(activation, [&](auto kind) {
-    constexpr int act = decltype(kind)::value;
-    each_row(s, s.O, [&](int64_t pixels, int64_t blocks) {
-      if (residual)
-        from_blocks<act, true>(out + pixels, out_blocks + blocks, stride, residual + pixels, s.W,
-                               s.O / kBlock);
-      else
-        from_blocks<act, false>(out + pixels, out_blocks + blocks, stride, nullptr, s.W,
-                                s.O / kBlock);
-    });
-  });
-}
-
-// oneDNN transforms weights of one layout only.
-void Winograd::pack(void* to, const float* weight) const {
-  const Desc ours = onednn::describe({sizes_.O, sizes_.C, 3, 3}, Tag::ohwi);
-  const Desc theirs = onednn::describe({sizes_.O, sizes_.C, 3, 3}, Tag::oihw);
-  std::vector<float> copy(size_t{9} * sizes_.O * sizes_.C);
-  onednn::Runner first = onednn::reorder(ours, theirs), second = onednn::reorder(theirs, packed_);
-  std::vector<char> scratch(64 + std::max(first.scratch_bytes(), second.scratch_bytes()));
-  first.run({weight, copy.data()}, scratch.data());
-  second.run({copy.data(), to}, scratch.data());
+  for (int64_t first = 0; first < tiles.count; first += chunk) {
+    const int64_t count = std::min(chunk, tiles.count - first);
+    // Products have rows in fours.
+    const int64_t rows = (count + 3) / 4 * 4;
+    const int64_t in_step = rows * s.C, out_step = rows * s.O;
+    for (int p = 0; p < kPlaces; p++)
+      std::fill_n(in + p * in_step + count * s.C, (rows - count) * s.C, 0.0f);
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < count; t++) {
+      const float* pixels[kPlaces];
+      tiles.each_pixel(first + t, kIn, 1, s.C,
+                       [&](int64_t at, int i) { pixels[i] = at < 0 ? nullptr : x + at; });
+      tile_in(in + t * s.C, in_step, pixels, s.C);
+    }
+#pragma omp parallel for schedule(static)
+    for (int p = 0; p < kPlaces; p++)
+      multiply_place(products + p * out_step, in + p * in_step, filters + int64_t{p} * s.C * s.O,
+                     static_cast<int>(rows), s);
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < count; t++) {
+      float* pixels[kOut * kOut];
+      tiles.each_pixel(first + t, kOut, 0, s.O,
+                       [&](int64_t at, int i) { pixels[i] = at < 0 ? nullptr : out + at; });
+      with_activation(activation, [&](auto kind) {
+        tile_out<decltype(kind)::value>(pixels, products + t * s.O, out_step, s.O, bias, out,
+                                        residual);
+      });
+    }
+  }
 }
 
 }  // namespace cpu

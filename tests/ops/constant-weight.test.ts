@@ -33,7 +33,7 @@ const cases: Case[] = [
   { what: 'in a batch', x: [8, 16, 16, 32], weight: [64, 3, 3, 32], options: same, bias: true },
   {
     what: 'with residual and activation',
-    x: [5, 9, 7, 32],
+    x: [5, 17, 14, 32],
     weight: [32, 3, 3, 32],
     options: { ...same, activation: 'relu' },
     bias: true,
@@ -41,12 +41,12 @@ const cases: Case[] = [
   },
   {
     what: 'with silu',
-    x: [2, 8, 8, 16],
+    x: [2, 13, 15, 16],
     weight: [16, 3, 3, 16],
     options: { ...same, activation: 'silu' },
     residual: true,
   },
-  { what: 'one pixel', x: [1, 1, 1, 16], weight: [16, 3, 3, 16], options: same },
+  { what: 'a small image', x: [3, 5, 6, 16], weight: [16, 3, 3, 16], options: same },
   { what: 'channels left over', x: [2, 8, 8, 24], weight: [20, 3, 3, 24], options: same },
   { what: 'channels unused', x: [2, 8, 8, 32], weight: [16, 3, 3, 16], options: same },
   { what: 'a stride', x: [2, 9, 9, 32], weight: [32, 3, 3, 32], options: { ...same, stride: 2 } },
@@ -93,6 +93,9 @@ for (const { what, x, weight, options, bias, residual } of cases)
       t.true(largest <= 1e-5 * scale, `off by ${largest} of ${scale}`)
       t.deepEqual(again, first)
     }
+    // The first image is the same in both batches.
+    const [alone = new Float32Array(), together = new Float32Array()] = [all[1], all[4]]
+    t.deepEqual(together.subarray(0, alone.length), alone, 'it depends on the batch')
     kernels.dropConstant(constant)
   })
 
