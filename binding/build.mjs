@@ -2,10 +2,12 @@
 // chooses the variant, reads what ptxas says of each kernel and fails when one spills registers.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { whatIsMissing } from './requirements.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const usage = `Usage: npm run build -- [--gpu [--architectures LIST] [--line-info] | --emulated] [--native]
@@ -61,6 +63,11 @@ async function build() {
       `build: expected --architectures like 80,90a, received ${flags.architectures}\n`,
     )
     return 2
+  }
+  const missing = whatIsMissing({ root, gpu: variant === 'cuda' })
+  if (missing) {
+    process.stderr.write(`build: ${missing}\n`)
+    return 1
   }
   const started = performance.now()
   const status = await buildNative(variant)
@@ -122,12 +129,10 @@ function compile(args, report) {
     }
   }
   return new Promise((resolve) => {
-    const child = spawn('cmake-js', args, {
+    // Not in node_modules/.bin where captioneer itself is an installed package.
+    const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
+    const child = spawn(process.execPath, [cmakeJs, ...args], {
       cwd: root,
-      env: {
-        ...process.env,
-        PATH: `${join(root, 'node_modules', '.bin')}:${process.env.PATH ?? ''}`,
-      },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     for (const stream of [child.stdout, child.stderr]) {
@@ -141,12 +146,6 @@ function compile(args, report) {
       stream.on('end', () => rest && take(rest))
     }
     child.on('close', (status) => resolve({ status: status ?? 1, problems }))
-    child.on('error', (error) => {
-      process.stderr.write(
-        `build: cmake-js does not start (${error.message}). Run ./captioneer-setup first\n`,
-      )
-      resolve({ status: 1, problems })
-    })
   })
 }
 

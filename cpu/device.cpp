@@ -27,7 +27,9 @@ constexpr size_t kHugePage = size_t{2} << 20;
 void* take(size_t bytes) {
   if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
   void* data = std::aligned_alloc(kHugePage, bytes);
+#ifdef MADV_HUGEPAGE
   if (data) madvise(data, bytes, MADV_HUGEPAGE);
+#endif
   return data;
 }
 
@@ -39,6 +41,14 @@ size_t rounded(size_t bytes) {
   return std::max<size_t>(kAlignment, (bytes + step - 1) / step * step);
 }
 
+// Processors that a container's quota is worth, rounded up; a large number without one.
+int quota_cpus() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  double quota, period;
+  return file >> quota >> period ? static_cast<int>(std::ceil(quota / period)) : 1 << 20;
+}
+
+#ifdef __linux__
 std::vector<int> allowed_cpus() {
   cpu_set_t set;
   std::vector<int> cpus;
@@ -46,13 +56,6 @@ std::vector<int> allowed_cpus() {
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
       if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
   return cpus;
-}
-
-// Processors that a container's quota is worth, rounded up; a large number without one.
-int quota_cpus() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  double quota, period;
-  return file >> quota >> period ? static_cast<int>(std::ceil(quota / period)) : 1 << 20;
 }
 
 // Gives each thread a core of its own. Left to itself the system wakes a helper on the core of the
@@ -72,6 +75,9 @@ void pin_threads() {
     pthread_setaffinity_np(pthread_self(), sizeof one, &one);
   }
 }
+#else
+void pin_threads() {}  // macOS has no way to
+#endif
 
 class CpuStream : public Stream {
  public:

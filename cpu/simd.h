@@ -10,7 +10,11 @@
 // The best version for the processor is chosen once, when the addon is loaded. By level: a name
 // such as arch=haswell would be taken on that very processor only. OpenMP's outlined bodies are not
 // versioned: a parallel region must call a SIMD function on its share.
+#ifdef __x86_64__
 #define SIMD __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define SIMD
+#endif
 #define SIMD_INLINE inline __attribute__((always_inline))
 
 namespace cpu {

@@ -55,6 +55,11 @@ inline __attribute__((always_inline)) void multiply_rows(const SmallProduct& p, 
     if (j < p.n) multiply_tile<kBytes, R, 16 / (kBytes / 4)>(p, i, j);
 }
 
+void multiply_128(const SmallProduct& p) {
+  for (int i = 0; i < p.m; i += 2) multiply_rows<16, 2, 4>(p, i);
+}
+
+#ifdef __x86_64__
 // Functions of their own rather than SIMD clones, because the width of the vectors is part of the
 // code.
 __attribute__((target("arch=x86-64-v4"))) void multiply_512(const SmallProduct& p) {
@@ -67,13 +72,12 @@ __attribute__((target("arch=x86-64-v3"))) void multiply_256(const SmallProduct& 
   for (int i = 0; i < p.m; i += 4) multiply_rows<32, 4, 2>(p, i);
 }
 
-void multiply_128(const SmallProduct& p) {
-  for (int i = 0; i < p.m; i += 2) multiply_rows<16, 2, 4>(p, i);
-}
-
 const auto multiply_best = __builtin_cpu_supports("x86-64-v4")   ? multiply_512
                            : __builtin_cpu_supports("x86-64-v3") ? multiply_256
                                                                  : multiply_128;
+#else
+const auto multiply_best = multiply_128;
+#endif
 
 }  // namespace
 

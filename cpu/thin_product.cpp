@@ -124,17 +124,21 @@ SIMD_INLINE void multiply(const ThinProduct& p) {
 }
 
 // As many sums as there are registers for; see small_product.cpp for why these are no SIMD clones.
+void multiply_128(const ThinProduct& p) { multiply<4, 3>(p); }
+#ifdef __x86_64__
 __attribute__((target("arch=x86-64-v4"))) void multiply_512(const ThinProduct& p) {
   multiply<16, 6>(p);
 }
 __attribute__((target("arch=x86-64-v3"))) void multiply_256(const ThinProduct& p) {
   multiply<8, 3>(p);
 }
-void multiply_128(const ThinProduct& p) { multiply<4, 3>(p); }
 
 const auto multiply_best = __builtin_cpu_supports("x86-64-v4")   ? multiply_512
                            : __builtin_cpu_supports("x86-64-v3") ? multiply_256
                                                                  : multiply_128;
+#else
+const auto multiply_best = multiply_128;
+#endif
 
 }  // namespace
 

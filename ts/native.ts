@@ -1,11 +1,14 @@
 /**
- * Finds and loads the native addon, opens devices, and gives its kernels their types (kernels.ts).
- * What an op means is in ops/; who owns memory is in tensor.ts.
+ * Gives the native addon its types, opens devices, and their kernels (kernels.ts). Which build of the addon is loaded is
+ * addon/load.ts's; what an op means is in ops/; who owns memory is in tensor.ts.
  */
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import {
+  addonNotFound,
+  findAddon,
+  isGpuExpected,
+  type VariantReport,
+  whyNoGpuKernels,
+} from './addon/load.js'
 import * as errors from './errors.js'
 import type { Kernels, Maybe } from './kernels.js'
 import type { Dtype } from './tensor.js'
@@ -76,68 +79,30 @@ export const dtypeCodes: Readonly<Record<Dtype, number>> = {
   uint8: 3,
 }
 
-/** The package's own folder: this file lies in dist/ts. */
-export const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+export { packageRoot } from './package-root.js'
 
-/** Builds of the addon, the most capable first. The emulated one is for tests and never published. */
-const variants = ['cuda', 'cpu'] as const
-
-/** What became of one build variant when the addon was looked for. */
-export interface VariantReport {
-  readonly variant: string
-  readonly folder: string
-  readonly loaded: boolean
-  readonly reason?: string
-}
-
-let loaded: { addon: Addon; reports: readonly VariantReport[] } | undefined
+let prepared: Addon | undefined
 const opened = new Map<string, Device>()
 
-/** Tries each build variant in turn. Throws DeviceError with one line per path when none loads. */
-export function loadAddon(): { addon: Addon; reports: readonly VariantReport[] } {
-  const { addon, reports } = tryAddon()
-  if (addon) return { addon, reports }
+/** The addon, from the first build that loads. Throws DeviceError with one line per build when none does. */
+export function loadAddon(): { addon: Addon; gpu: boolean; reports: readonly VariantReport[] } {
+  const { addon, gpu, reports } = tryAddon()
+  if (addon) return { addon, gpu, reports }
   throw new errors.DeviceError(addonNotFound(reports))
 }
 
-/** Tries each build variant in turn, up to the first that loads. Never throws: the reports say why each failed. */
-export function tryAddon(): { addon?: Addon; reports: readonly VariantReport[] } {
-  if (loaded) return loaded
-  // A helper thread that finds no work spins for about 0.1 ms before it sleeps: waking a sleeping one costs as much on a
-  // virtual machine, and a step has hundreds of kernels. Endless spinning made small models 20 times slower as soon as
-  // another process wanted the core. libgomp reads these once, when it is loaded.
-  process.env.OMP_WAIT_POLICY ??= 'PASSIVE'
-  process.env.GOMP_SPINCOUNT ??= '10000'
-  const require = createRequire(import.meta.url)
-  const load = require('node-gyp-build') as (folder: string) => Addon
-  const wanted = process.env.CAPTIONEER_VARIANT
-  const reports: VariantReport[] = []
-  for (const variant of wanted ? [wanted] : variants) {
-    const folder = join(packageRoot, 'build', variant)
-    try {
-      const addon = load(folder)
-      addon.setErrorFactory(makeError)
-      reports.push({ variant, folder, loaded: true })
-      loaded = { addon, reports }
-      return loaded
-    } catch (error) {
-      const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
-      reports.push({ variant, folder, loaded: false, reason })
-    }
-  }
-  return { reports }
-}
-
-/** One line per path tried and why it failed, then what to do. */
-export function addonNotFound(reports: readonly VariantReport[]): string {
-  return [
-    'captioneer: its native addon could not be loaded.',
-    ...reports.map((report) => `  ${report.variant} (${report.folder}): ${report.reason}`),
-    'Possible solutions:',
-    '  - in a clone of the repository, build it: ./captioneer-setup',
-    '  - check the system: captioneer needs Linux on x86-64, glibc 2.34 or newer, and libdnnl2',
-    '  - choose a variant by hand: CAPTIONEER_VARIANT=cpu',
-  ].join('\n')
+/** As loadAddon(), without throwing; `careful` as findAddon() has it. */
+export function tryAddon(careful = false): {
+  addon?: Addon
+  gpu: boolean
+  reports: readonly VariantReport[]
+} {
+  const { addon: found, gpu = false, reports } = findAddon({ careful })
+  if (!found) return { gpu, reports }
+  const addon = found as Addon
+  if (prepared !== addon) addon.setErrorFactory(makeError)
+  prepared = addon
+  return { addon, gpu, reports }
 }
 
 /**
@@ -148,10 +113,12 @@ export function addonNotFound(reports: readonly VariantReport[]): string {
 export function openDevice(name: DeviceName = 'auto'): Device {
   if (name !== 'auto' && name !== 'cpu' && name !== 'cuda')
     throw errors.argumentError('device', 'the name', "'auto', 'cpu' or 'cuda'", name)
-  const { addon } = loadAddon()
+  const { addon, gpu } = loadAddon()
   const actual = name === 'auto' ? (addon.devices()[0] ?? 'cpu') : name
   const known = opened.get(actual)
   if (known) return known
+  if (actual === 'cuda' && !gpu)
+    throw new errors.DeviceError(`device "cuda" is unavailable: ${whyNoGpu()}`)
   const native = addon.open(actual)
   const device: Device = {
     name: native.name,
@@ -164,14 +131,18 @@ export function openDevice(name: DeviceName = 'auto'): Device {
 }
 
 /**
- * Why 'auto' came to the CPU on a machine that could have done better: a build with GPU kernels, or an NVIDIA card, is
+ * Why 'auto' came to the CPU on a machine that could have done better: a build with GPU kernels, or an NVIDIA driver, is
  * there. Undefined where nothing is missing.
  */
 export function fallbackReason(asked: DeviceName, device: Device): string | undefined {
   if (asked !== 'auto' || device.name === 'cuda') return undefined
-  const { addon, reports } = loadAddon()
-  const gpuBuild = reports.some(({ variant, loaded }) => variant === 'cuda' && loaded)
-  return gpuBuild || existsSync('/dev/nvidia0') ? addon.whyNoGpu() : undefined
+  return isGpuExpected(loadAddon()) ? whyNoGpu() : undefined
+}
+
+/** Why device "cuda" cannot be opened and what to do about it; '' when it can. */
+export function whyNoGpu(): string {
+  const { addon, gpu, reports } = loadAddon()
+  return gpu ? addon.whyNoGpu() : whyNoGpuKernels(reports)
 }
 
 /** Waits until all queued work is done; rejects with the first error of that work. */

@@ -1,7 +1,7 @@
 /** The package's version, from package.json. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { packageRoot } from './native.js'
+import { packageRoot } from './package-root.js'
 
 const manifest: unknown = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'))
 

@@ -1,8 +1,7 @@
 /** `captioneer doctor`: what this machine offers, and what stands in the way. Works when nothing else does. */
-import { existsSync } from 'node:fs'
 import os from 'node:os'
 import type { Command } from 'commander'
-import type { VariantReport } from '../native.js'
+import type { VariantReport } from '../addon/load.js'
 import { version } from '../version.js'
 import { exitCodes } from './failure.js'
 import { bytesText } from './format.js'
@@ -66,19 +65,11 @@ Examples:
 `
 
 async function examine(): Promise<Checkup> {
-  const { tryAddon } = await import('../native.js')
-  const { addon, reports } = tryAddon()
+  const { tryAddon, whyNoGpu } = await import('../native.js')
+  const { isGpuExpected } = await import('../addon/load.js')
+  const { addon, gpu, reports } = tryAddon(true)
   const problems: Problem[] = []
-  if (!addon) {
-    const variant = process.env.CAPTIONEER_VARIANT
-    problems.push({
-      problem: 'no build of the native addon could be loaded',
-      solution: variant
-        ? `CAPTIONEER_VARIANT asks for "${variant}" alone: unset it, or set it to cpu`
-        : 'In a clone of the repository, build it with ./captioneer-setup. Elsewhere check that this is Linux on ' +
-          'x86-64 with glibc 2.34 or newer and libdnnl2',
-    })
-  }
+  if (!addon) problems.push(notLoaded(reports))
   const devices: DeviceFacts[] = []
   for (const name of addon?.devices() ?? []) {
     try {
@@ -90,10 +81,9 @@ async function examine(): Promise<Checkup> {
       })
     }
   }
-  const withoutGpu = addon?.whyNoGpu()
-  if (withoutGpu && (existsSync('/dev/nvidia0') || reports.some(isLoadedGpuBuild)))
+  if (addon && isGpuExpected({ gpu, reports }) && !addon.devices().includes('cuda'))
     problems.push({
-      problem: `no GPU is used: ${withoutGpu}`,
+      problem: `no GPU is used: ${whyNoGpu()}`,
       solution: 'Until then captioning and training run on the processor',
     })
   problems.push(...(await imageProblems()))
@@ -107,8 +97,15 @@ async function examine(): Promise<Checkup> {
   }
 }
 
-function isLoadedGpuBuild({ variant, loaded }: VariantReport): boolean {
-  return variant === 'cuda' && loaded
+function notLoaded(reports: readonly VariantReport[]): Problem {
+  const wanted = process.env.CAPTIONEER_VARIANT
+  const solutions = new Set(reports.flatMap(({ solution }) => solution ?? []))
+  if (wanted)
+    solutions.add(`CAPTIONEER_VARIANT asks for "${wanted}" alone: unset it, or set it to cpu`)
+  return {
+    problem: 'no build of the native addon could be loaded',
+    solution: [...solutions].join('\n'),
+  }
 }
 
 function machineFacts(): Checkup['machine'] {
@@ -151,9 +148,9 @@ function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
 }
 
-function outcome({ folder, loaded, reason }: VariantReport): string {
+function outcome({ folder, loaded, present, reason }: VariantReport): string {
   if (loaded) return `loaded from ${folder}`
-  return existsSync(folder) ? `not loaded: ${reason}` : `not built: there is no ${folder}`
+  return present ? `not loaded from ${folder}: ${reason}` : `${reason}`
 }
 
 function report({ captioneer, node, machine, variants, devices, problems }: Checkup): string {
@@ -173,7 +170,9 @@ function report({ captioneer, node, machine, variants, devices, problems }: Chec
     ),
     ...(devices.length === 0 ? ['  none'] : []),
     heading('Problems'),
-    ...problems.map(({ problem, solution }) => `  ${bad(problem)}\n    ${solution}`),
+    ...problems.map(
+      ({ problem, solution }) => `  ${bad(problem)}\n    ${solution.replaceAll('\n', '\n    ')}`,
+    ),
     ...(problems.length === 0 ? ['  none'] : []),
   ].join('\n')
 }
