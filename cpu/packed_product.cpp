@@ -65,6 +65,10 @@ Multiplication& multiplication(int rows, int outputs, int inputs, bool accumulat
   });
 }
 
+struct Scratch {
+  size_t bytes;
+};
+
 }  // namespace
 
 size_t packed_bytes(int outputs, int inputs) {
@@ -80,10 +84,21 @@ void pack(void* packed, const float* matrix, int outputs, int inputs, int64_t ro
   packing(outputs, inputs, row, column).reorder.run({matrix, packed}, scratch);
 }
 
-size_t multiply_scratch(int rows, int outputs, int inputs) {
-  return onednn::align(
-      std::max(multiplication(rows, outputs, inputs, false).product.scratch_bytes(),
-               multiplication(rows, outputs, inputs, true).product.scratch_bytes()));
+// Products with fewer rows may ask for more, for sums that are divided among the threads.
+size_t multiply_scratch(int most_rows, int outputs, int inputs) {
+  return onednn::cached<Scratch>(
+             Key{most_rows, outputs, inputs},
+             [&] {
+               Scratch most{0};
+               for (int rows = 1; rows <= rounded_rows(most_rows); rows = rounded_rows(rows + 1))
+                 for (const bool accumulate : {false, true}) {
+                   const auto desc =
+                       describe_product(layout(outputs, inputs), rows, outputs, inputs, accumulate);
+                   most.bytes = std::max(most.bytes, desc.scratchpad_desc().get_size());
+                 }
+               return most;
+             })
+      .bytes;
 }
 
 void multiply_packed(float* y, const float* x, const void* packed, int rows, int outputs,

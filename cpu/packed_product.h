@@ -28,6 +28,7 @@ inline int rounded_rows(int rows) {
 // y [rows, outputs] = x [rows, inputs] matrix^T, or += with `accumulate`.
 void multiply_packed(float* y, const float* x, const void* packed, int rows, int outputs,
                      int inputs, bool accumulate, void* scratch);
-size_t multiply_scratch(int rows, int outputs, int inputs);
+// Enough for any number of rows up to rounded_rows(most_rows).
+size_t multiply_scratch(int most_rows, int outputs, int inputs);
 
 }  // namespace cpu
