@@ -1,0 +1,50 @@
+/** Run by guarded.test.ts: an attending LSTM of the size that is used, whose captions end at different steps. */
+import { synchronize } from '../../ts/native.js'
+import { attendingLstm } from '../../ts/ops/attending-lstm.js'
+import { linear } from '../../ts/ops/linear.js'
+import { createRandom } from '../../ts/random.js'
+import { differentiate } from '../../ts/tape.js'
+import { sizeOf, type Tensor, tensor, tensorScope, view } from '../../ts/tensor.js'
+import { device } from '../device.js'
+
+const [images, rowsPerKey, cells, features, size] = [32, 5, 49, 1280, 512]
+
+let seed = 0
+function random(...shape: number[]): Tensor {
+  const next = createRandom(++seed)
+  const values = Float32Array.from({ length: sizeOf(shape) }, () => (next() - 0.5) / 10)
+  return tensor(values, shape, device)
+}
+
+using _ = tensorScope()
+const lengths = Array.from({ length: images * rowsPerKey }, (_, i) => 1 + ((i * 7) % 13))
+const ends = lengths.map((_, i) => lengths.slice(0, i + 1).reduce((sum, n) => sum + n, 0))
+const tokens = ends.at(-1) ?? 0
+const inputs = {
+  x: random(tokens, size),
+  memory: random(images * cells, features),
+  keys: random(images * cells, size),
+  h0: random(images, size),
+  c0: random(images, size),
+  decoderWeight: random(size, size),
+  decoderBias: random(size),
+  scoreWeight: random(1, size),
+  scoreBias: random(1),
+  gateWeight: random(features, size),
+  gateBias: random(features),
+  inputWeight: random(4 * size, size + features),
+  inputBias: random(4 * size),
+  hiddenWeight: random(4 * size, size),
+  hiddenBias: random(4 * size),
+  offsets: tensor(Int32Array.from([0, ...ends]), [ends.length + 1], device),
+}
+const outputs = tokens * (size + cells)
+const weight = random(1, outputs)
+const run = () => {
+  const out = attendingLstm(inputs, { rowsPerKey, longest: 13 })
+  return view(linear({ x: view(out, [1, outputs]), weight }), [])
+}
+run()
+differentiate([inputs.x, inputs.memory, inputs.hiddenWeight], run)
+await synchronize(device)
+console.log('done')
