@@ -149,7 +149,7 @@ export function startSimulated(world: World, { onMessage, onExit }: ProcessEvent
 
   const forget = (id: number): void => {
     if (images.delete(id)) return
-    if (!work?.ids.includes(id)) return broken(`forget ${id}, which is not there`)
+    if (!work?.ids.includes(id)) return void broken(`forget ${id}, which is not there`)
     const { streams } = work
     if (streams)
       later(1, () => {

@@ -101,7 +101,7 @@ export function simulate(seed: number): Day {
       if (caption) {
         captions++
         sound(caption.text === textOf(number, options), `request ${number}: "${caption.text}"`)
-        return end('caption')
+        return void end('caption')
       }
       const { name, message } = error as Error
       const excused =
