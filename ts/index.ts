@@ -23,10 +23,7 @@ export {
   DtypeError,
   ImageError,
   OutOfMemoryError,
-  QueueFullError,
   ShapeError,
-  TimeoutError,
-  UnavailableError,
 } from './errors.js'
 export type { BleuCounts } from './evaluate/bleu.js'
 export type { Interval } from './evaluate/bootstrap.js'
