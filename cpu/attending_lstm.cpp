@@ -35,11 +35,12 @@ struct PassParts {
 struct StepParts {
   Parts parts;
   LstmWork work;
-  float* inputs;
+  float *words, *inputs;  // with room for the surplus rows of a product
 
   StepParts(char* base, const LstmSizes& z, const LstmWeights& weights)
       : parts{base},
         work(parts, z, weights),
+        words(parts.floats(int64_t{rounded_rows(z.rows)} * z.embedding)),
         inputs(parts.floats(int64_t{rounded_rows(z.rows)} * z.gates())) {}
 };
 
@@ -118,7 +119,8 @@ void attending_lstm_step(Tensor hidden, Tensor states, Tensor cells, Tensor x, T
     std::copy_n(h + from, z.hidden, p.work.h + int64_t{row} * z.hidden);
     std::copy_n(c + from, z.hidden, p.work.c + int64_t{row} * z.hidden);
   }
-  weights.words.multiply(p.inputs, x.f32(), z.rows, false, p.work.scratch);
+  std::copy_n(x.f32(), int64_t{z.rows} * z.embedding, p.words);
+  weights.words.multiply(p.inputs, p.words, z.rows, false, p.work.scratch);
   run_lstm(hidden.f32(), nullptr, {}, z, Schedule(z.rows), weights,
            {decoder_bias.f32(), score_weight.f32(), gate_bias.f32(), input_bias.f32(),
             hidden_bias.f32()},
