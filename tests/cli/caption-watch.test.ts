@@ -1,5 +1,4 @@
 /** `captioneer caption --watch`: pictures that are there, that come, and that come slowly. */
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,6 +14,7 @@ const model = join(tmpdir(), `captioneer-watch-${process.pid}`)
 test.before(() => randomModelFolder(model))
 test.after.always(() => rm(model, { recursive: true, force: true }))
 
+/** Waits for a condition, 15 seconds at most: what it did not bring shows in the assertions. */
 async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; i < 600 && !condition(); i++) await sleep(25)
 }
@@ -27,8 +27,11 @@ test('captions what is there and what arrives, once it is whole; Ctrl-C ends it 
   const words = ['caption', inbox, '--recursive', '--model', model, '--format=txt', '--watch']
   const { code, stdout, stderr } = await cli([...words, '--json'], {
     onStart: async (child) => {
-      await until(() => there('a.txt'))
-      if (child.stderr) await once(child.stderr, 'data')
+      let told = ''
+      child.stderr?.on('data', (chunk) => {
+        told += chunk
+      })
+      await until(() => there('a.txt') && told.includes('watching'))
       await rename(join(folder, 'b.png'), join(inbox, 'b.png'))
       const bytes = await readFile(join(folder, 'c.png'))
       const slow = join(inbox, 'c.png')

@@ -24,6 +24,9 @@ export interface CliOptions {
 
 const main = join(packageRoot, 'dist/ts/cli/main.js')
 
+/** Milliseconds after which a command is killed: below the runner's own limit, which ends every test and not the one at fault. */
+const HUNG_MS = 4 * 60 * 1000
+
 /**
  * `captioneer <words>`, to its end. Colours are off, as no stream is a terminal. A GPU build beside the CPU's would tell of a
  * missing GPU where tests expect other words.
@@ -34,6 +37,8 @@ export async function cli(
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [main, ...words], {
     env: { CAPTIONEER_VARIANT: 'cpu', ...process.env, ...env },
+    timeout: HUNG_MS,
+    killSignal: 'SIGKILL',
     ...(cwd === undefined ? {} : { cwd }),
     ...(uid === undefined ? {} : { uid }),
   })
