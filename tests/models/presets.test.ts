@@ -43,6 +43,9 @@ test('Keras captioner: 17,496,080 (S), 73,754,596 (L), 44,372,884 (756 wide)', (
   t.is(small.trainable, 17_496_080)
   // EfficientNet-B1 of torchvision, 7,794,184, without its classifier of 1,000 classes.
   t.is(small.encoder, 7_794_184 - 1000 * 1281)
+  // Keras printed 80,329,839 in all: 6,575,239 of the CNN, these, and four variables of its metrics. (For 756 it printed
+  // 50,948,127, the same sum.) A count of 73,754,592 takes the four away twice.
+  t.is(6_575_239 + 73_754_596 + 4, 80_329_839)
   t.is(counts('efficientnetb1-transformer-l', 10_000).trainable, 73_754_596)
   const sizes = { 'model.decoder.dim': 756, 'model.decoder.headSize': 756 }
   const wide = counts('efficientnetb1-transformer-l', 10_000, sizes)
