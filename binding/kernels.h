@@ -138,6 +138,8 @@ void attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out
                         Tensor log_sum_exp, Tensor q, Tensor k, Tensor v, Tensor query_offsets,
                         Tensor key_offsets, Tensor rng, int heads, int rows_per_key, bool causal,
                         float probability, int tag, int max_queries, int max_keys, Stream& stream);
+
+// --- attention_cache.cpp
 // One decoding step of self-attention with a cache. qkv [R, 3C] of the tokens at `position`
 // (0-based); key_cache, value_cache [R, T, C]: row r's key and value are stored at [r, position]
 // first. Then row r attends to positions p = 0 .. position, each read at [ancestors[r, p], p]

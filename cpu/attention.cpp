@@ -1,173 +1,27 @@
-// Multi-head attention over short packed rows, its gradient, and one step of it against a cache
-// while decoding. One work item is all that one head does with one set of keys: the rows that share
-// the keys (captions of one image) lie next to each other and are handled as one block of queries.
-// Scores are kept transposed, [keys, queries]: softmax then runs down columns, a vector of queries
-// at a time, and needs no sums across a vector. Bound by arithmetic.
+// Multi-head attention over short packed rows and its gradient. One work item is all that one head
+// does with one set of keys: the rows that share the keys (captions of one image) lie next to each
+// other and are handled as one block of queries. Scores are kept transposed, [keys, queries]:
+// softmax then runs down columns, a vector of queries at a time, and needs no sums across a vector.
+// Bound by arithmetic.
 #include <omp.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <string>
 
 #include "../binding/device.h"
 #include "../binding/errors.h"
 #include "../binding/tensor.h"
 #include "attention_few.h"
+#include "attention_tiles.h"
 #include "random.h"
-#include "simd.h"
 #include "small_product.h"
 
 namespace cpu {
 #include "../binding/kernels.h"
 
 namespace {
-
-constexpr int kLanes = 16;
-
-int padded(int n, int to) { return (n + to - 1) / to * to; }
-
-// --- Tiles. Sizes are padded by zeros, so that no product has an edge: columns that become vectors
-// to 16, rows to 4.
-
-// Rows of one head into a tile: tile [padded rows, padded columns] = scale x.
-SIMD void load_rows(float* tile, const float* x, int64_t stride, int rows, int columns,
-                    float scale) {
-  const int width = padded(columns, kLanes);
-  const int full = columns / kLanes * kLanes;
-  for (int i = 0; i < rows; i++) {
-    float* __restrict to = tile + i * width;
-    const float* __restrict from = x + i * stride;
-    // The next head's rows come soon, and lie too far apart for the processor to foresee.
-    for (int j = 0; j < columns; j += kLanes) __builtin_prefetch(from + columns + j);
-    for (int j = 0; j < full; j += kLanes)
-#pragma omp simd
-      for (int lane = 0; lane < kLanes; lane++) to[j + lane] = scale * from[j + lane];
-    for (int j = full; j < width; j++) to[j] = j < columns ? scale * from[j] : 0;
-  }
-  std::memset(tile + rows * width, 0, sizeof(float) * (padded(rows, 4) - rows) * width);
-}
-
-// The way back: x = factors tile, the rows' factors `step` apart (0: one for all).
-SIMD void store_rows(float* x, int64_t stride, const float* tile, const float* factors, int step,
-                     int rows, int columns) {
-  const int width = padded(columns, kLanes);
-  const int full = columns / kLanes * kLanes;
-  for (int i = 0; i < rows; i++) {
-    float* __restrict to = x + i * stride;
-    const float* __restrict from = tile + i * width;
-    const float factor = factors[i * step];
-    for (int j = 0; j < full; j += kLanes)
-#pragma omp simd
-      for (int lane = 0; lane < kLanes; lane++) to[j + lane] = factor * from[j + lane];
-    for (int j = full; j < columns; j++) to[j] = factor * from[j];
-  }
-}
-
-// out [columns, lanes] = x [rows, columns] transposed, lanes beyond the rows zero; rows and columns
-// in fours.
-SIMD void transpose(float* out, int lanes, const float* x, int ldx, int rows, int columns) {
-  using Four = float __attribute__((vector_size(16)));
-  const auto load = [](const float* from) {
-    Four value;
-    std::memcpy(&value, from, sizeof value);
-    return value;
-  };
-  for (int j = 0; j < columns; j += 4) {
-    float* to = out + j * lanes;
-    for (int i = 0; i < rows; i += 4) {
-      const float* from = x + static_cast<int64_t>(i) * ldx + j;
-      const Four r0 = load(from), r1 = load(from + ldx);
-      const Four r2 = load(from + 2 * ldx), r3 = load(from + 3 * ldx);
-      const Four low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
-      const Four high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-      const Four low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
-      const Four high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-      const Four columns4[4] = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5),
-                                __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
-                                __builtin_shufflevector(high01, high23, 0, 1, 4, 5),
-                                __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
-      for (int r = 0; r < 4; r++) std::memcpy(to + r * lanes + i, &columns4[r], sizeof(Four));
-    }
-    for (int r = 0; r < 4; r++)
-      for (int i = rows; i < lanes; i++) to[r * lanes + i] = 0;
-  }
-}
-
-// --- Scores [keys, lanes]. `whole_vectors` tells the compiler that lanes are whole vectors.
-
-inline __attribute__((always_inline)) int whole_vectors(int lanes) { return lanes & -kLanes; }
-
-// Scores of keys from `first` on that a query does not see (key >= visible[query]) become
-// -infinity.
-SIMD void hide(float* scores, int all_lanes, int first, int keys, const int* visible) {
-  const int lanes = whole_vectors(all_lanes);
-  for (int j = first; j < keys; j++) {
-    float* row = scores + j * lanes;
-#pragma omp simd
-    for (int i = 0; i < lanes; i++)
-      row[i] = j < visible[i] ? row[i] : -std::numeric_limits<float>::infinity();
-  }
-}
-
-// scores = exp(scores - maximum of the column); gives the maxima and the sums of the columns.
-SIMD void exponentials(float* scores, int all_lanes, int keys, float* __restrict maxima,
-                       float* __restrict sums) {
-  const int lanes = whole_vectors(all_lanes);
-  for (int i = 0; i < lanes; i++) {
-    maxima[i] = scores[i];
-    sums[i] = 0;
-  }
-  for (int j = 1; j < keys; j++) {
-    const float* __restrict row = scores + j * lanes;
-#pragma omp simd
-    for (int i = 0; i < lanes; i++) maxima[i] = row[i] > maxima[i] ? row[i] : maxima[i];
-  }
-  for (int j = 0; j < keys; j++) {
-    float* __restrict row = scores + j * lanes;
-#pragma omp simd
-    for (int i = 0; i < lanes; i++) {
-      row[i] = vexp(row[i] - maxima[i]);
-      sums[i] += row[i];
-    }
-  }
-}
-
-// scores = exp(scores - log_sum_exp of the column): the probabilities once more.
-SIMD void probabilities(float* scores, int all_lanes, int keys,
-                        const float* __restrict log_sum_exp) {
-  const int lanes = whole_vectors(all_lanes);
-  for (int j = 0; j < keys; j++) {
-    float* __restrict row = scores + j * lanes;
-#pragma omp simd
-    for (int i = 0; i < lanes; i++) row[i] = vexp(row[i] - log_sum_exp[i]);
-  }
-}
-
-SIMD void scale_by(float* x, const float* factors, int n) {
-#pragma omp simd
-  for (int i = 0; i < n; i++) x[i] *= factors[i];
-}
-
-// d loss / d scores = p (dp - sum over keys of p dp), from p and dp in place of dp.
-SIMD void softmax_gradient(float* dp, const float* p, int all_lanes, int keys,
-                           float* __restrict sums) {
-  const int lanes = whole_vectors(all_lanes);
-  for (int i = 0; i < lanes; i++) sums[i] = 0;
-  for (int j = 0; j < keys; j++) {
-    const float* __restrict probability = p + j * lanes;
-    const float* __restrict gradient = dp + j * lanes;
-#pragma omp simd
-    for (int i = 0; i < lanes; i++) sums[i] += probability[i] * gradient[i];
-  }
-  for (int j = 0; j < keys; j++) {
-    const float* __restrict probability = p + j * lanes;
-    float* __restrict gradient = dp + j * lanes;
-#pragma omp simd
-    for (int i = 0; i < lanes; i++) gradient[i] = probability[i] * (gradient[i] - sums[i]);
-  }
-}
 
 // --- One call.
 
@@ -473,46 +327,6 @@ void attend_few_queries(Tensor out, const Call& call, Stream& stream) {
   }
 }
 
-// One row of attend_cache. Position p's key is at keys + rows[p], its value at values + rows[p];
-// the newest are in `key` and `value`. weights: [heads, position + 1] to work in.
-SIMD void attend_row(float* __restrict out, const float* query, const float* keys,
-                     const float* values, const int64_t* rows, const float* key, const float* value,
-                     float* weights, int heads, int size, int position) {
-  const int count = position + 1;
-  const float scale = 1 / std::sqrt(static_cast<float>(size));
-  for (int p = 0; p < count; p++) {
-    const float* at = p < position ? keys + rows[p] : key;
-    for (int h = 0; h < heads; h++) {
-      float sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int j = 0; j < size; j++) sum += query[h * size + j] * at[h * size + j];
-      weights[h * count + p] = scale * sum;
-    }
-  }
-  for (int h = 0; h < heads; h++) {
-    float* w = weights + h * count;
-    float maximum = w[0];
-#pragma omp simd reduction(max : maximum)
-    for (int p = 0; p < count; p++) maximum = w[p] > maximum ? w[p] : maximum;
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int p = 0; p < count; p++) {
-      w[p] = vexp(w[p] - maximum);
-      sum += w[p];
-    }
-    for (int p = 0; p < count; p++) w[p] /= sum;
-  }
-  std::memset(out, 0, sizeof(float) * heads * size);
-  for (int p = 0; p < count; p++) {
-    const float* __restrict at = p < position ? values + rows[p] : value;
-    for (int h = 0; h < heads; h++) {
-      const float w = weights[h * count + p];
-#pragma omp simd
-      for (int j = 0; j < size; j++) out[h * size + j] += w * at[h * size + j];
-    }
-  }
-}
-
 }  // namespace
 
 // ---------------------------------------------------------------------------------------------
@@ -537,34 +351,6 @@ void attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor, Te
   for_each_item(call, true, stream, [&](const Item& item, const Tiles& tiles) {
     attend_backward(dq, dk, dv, dout, log_sum_exp, call, item, tiles);
   });
-}
-
-void attend_cache(Tensor out, Tensor key_cache, Tensor value_cache, Tensor qkv, Tensor ancestors,
-                  int heads, int position, Stream& stream) {
-  const int rows = out.shape[0];
-  const int channels = out.shape[1];
-  const int64_t length = key_cache.shape[1];
-  const size_t weight_bytes = sizeof(float) * padded(heads * (position + 1), kLanes);
-  const size_t bytes = weight_bytes + sizeof(int64_t) * padded(position + 1, kLanes);
-  const int threads = omp_get_max_threads();
-  auto* base = static_cast<char*>(stream.scratch(bytes * threads));
-#pragma omp parallel for schedule(static) \
-    num_threads(threads) if (int64_t{rows} * position * channels > 32768)
-  for (int r = 0; r < rows; r++) {
-    char* scratch = base + bytes * omp_get_thread_num();
-    auto* starts = reinterpret_cast<int64_t*>(scratch + weight_bytes);
-    const auto ancestor = [&](int p) { return ancestors ? ancestors.i32()[r * length + p] : r; };
-    for (int p = 0; p < position; p++) starts[p] = (ancestor(p) * length + p) * channels;
-    const float* own = qkv.f32() + r * qkv.row_stride;
-    const int64_t stored = (r * length + position) * channels;
-    std::memcpy(key_cache.f32() + stored, own + channels, sizeof(float) * channels);
-    std::memcpy(value_cache.f32() + stored, own + 2 * channels, sizeof(float) * channels);
-    // The newest keys come from qkv: the row that holds them in the cache may not be written yet.
-    const float* newest = qkv.f32() + ancestor(position) * qkv.row_stride;
-    attend_row(out.f32() + r * out.row_stride, own, key_cache.f32(), value_cache.f32(), starts,
-               newest + channels, newest + 2 * channels, reinterpret_cast<float*>(scratch), heads,
-               channels / heads, position);
-  }
 }
 
 }  // namespace cpu

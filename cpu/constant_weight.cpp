@@ -1,7 +1,6 @@
 // See constant_weight.h.
 #include "constant_weight.h"
 
-#include <cstdlib>
 #include <memory>
 #include <new>
 #include <unordered_map>
@@ -9,6 +8,7 @@
 
 #include "../binding/device.h"
 #include "../binding/tensor.h"
+#include "memory.h"
 
 namespace cpu {
 #include "../binding/kernels.h"
@@ -16,7 +16,7 @@ namespace cpu {
 namespace {
 
 struct Free {
-  void operator()(void* data) const { std::free(data); }
+  void operator()(void* data) const { give_back_memory(data); }
 };
 
 // Batches of different sizes may want different layouts of one weight: there are two or three.
@@ -37,7 +37,7 @@ const void* constant_weight(int constant, const onednn::Desc& layout,
   std::vector<Packed>& known = constants()[constant];
   for (const Packed& packed : known)
     if (packed.layout == layout) return packed.data.get();
-  std::unique_ptr<void, Free> data(std::aligned_alloc(64, onednn::align(layout.get_size())));
+  std::unique_ptr<void, Free> data(take_memory(onednn::align(layout.get_size())));
   if (!data) throw std::bad_alloc();
   write(data.get());
   known.push_back({layout, std::move(data)});

@@ -5,7 +5,6 @@
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -16,52 +15,17 @@
 #include <unordered_map>
 #include <vector>
 
+#include "memory.h"
+
 namespace cpu {
 namespace {
-
-constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
-
-// CAPTIONEER_GUARD=1, for tests: whatever reads or writes beyond a block ends the process there and
-// then, instead of another block's owner some time later. Nothing is given back.
-bool guarded() {
-  static const bool guarded = std::getenv("CAPTIONEER_GUARD") != nullptr;
-  return guarded;
-}
-
-// A block that ends where memory begins that nobody may touch.
-void* take_guarded(size_t bytes) {
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t whole = (bytes + page - 1) / page * page;
-  void* base =
-      mmap(nullptr, whole + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (base == MAP_FAILED) return nullptr;
-  mprotect(static_cast<char*>(base) + whole, page, PROT_NONE);
-  return static_cast<char*>(base) + (whole - bytes) / kAlignment * kAlignment;
-}
-
-// From the heap, null when it is exhausted. Large blocks on large pages where the system has them:
-// a product that reads a weight once spends much of its time on finding small ones.
-void* take(size_t bytes) {
-  if (guarded()) return take_guarded(bytes);
-  if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
-  void* data = std::aligned_alloc(kHugePage, bytes);
-#ifdef MADV_HUGEPAGE
-  if (data) madvise(data, bytes, MADV_HUGEPAGE);
-#endif
-  return data;
-}
-
-void give_back(void* data) {
-  if (!guarded()) std::free(data);
-}
 
 // Sizes are rounded up to eight steps per power of two, so that a freed block fits the next request
 // of about its size.
 size_t rounded(size_t bytes) {
-  size_t step = kAlignment;
+  size_t step = kMemoryAlignment;
   while (step * 16 <= bytes) step *= 2;
-  return std::max<size_t>(kAlignment, (bytes + step - 1) / step * step);
+  return std::max<size_t>(kMemoryAlignment, (bytes + step - 1) / step * step);
 }
 
 // Processors that a container's quota is worth, rounded up; a large number without one.
@@ -104,12 +68,12 @@ void pin_threads() {}  // macOS has no way to
 
 class CpuStream : public Stream {
  public:
-  ~CpuStream() override { give_back(data_); }
+  ~CpuStream() override { give_back_memory(data_); }
   void* scratch(size_t bytes) override {
     if (bytes > capacity_) {
-      give_back(data_);
+      give_back_memory(data_);
       capacity_ = rounded(bytes);
-      data_ = take(capacity_);
+      data_ = take_memory(capacity_);
       if (!data_) {
         capacity_ = 0;
         throw std::bad_alloc();
@@ -150,7 +114,7 @@ class CpuDevice : public Device {
     }
     // The kernel promises more memory than it has and kills whoever uses it: ask before.
     if (size > (size_t{64} << 20) && size > available_bytes()) return nullptr;
-    void* data = take(size);
+    void* data = take_memory(size);
     if (data) reserved_ += size;
     return data;
   }
@@ -161,7 +125,7 @@ class CpuDevice : public Device {
 
   void trim() override {
     for (auto& [size, blocks] : unused_) {
-      for (void* data : blocks) give_back(data);
+      for (void* data : blocks) give_back_memory(data);
       reserved_ -= size * blocks.size();
       blocks.clear();
     }
