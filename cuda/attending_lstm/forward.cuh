@@ -47,6 +47,8 @@ DEVICE void attend_cells(float* scores, const float* query, const T* keys, const
                          int cells, int attention) {
   for (int s = uniform(warp_id()); s < cells; s += kAttendThreads / 32) {
     float sum = 0.0f;
+    // Not unrolled: the registers that it would take are spilled on some architectures.
+#pragma unroll 1
     for (int base = 0; base < attention; base += 32 * N) {
       const int a = base + lane_id() * N;
       if (a >= attention) continue;
