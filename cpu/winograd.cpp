@@ -19,7 +19,8 @@ constexpr int kLane = 16;
 // Transformed tiles at a time, so that they stay in the cache.
 constexpr int64_t kChunkBytes = 4 << 20;
 constexpr int64_t kLeastChunk = 64;
-// Of b in a product.
+// Of a weight's matrices, which lie in strips of so many: a product reads each strip from start to
+// end.
 constexpr int kColumns = 32;
 // Of one image: the weight has four times its size, and results must not depend on how many images
 // lie in a batch.
@@ -115,15 +116,17 @@ struct Tiles {
   }
 };
 
-// c [rows, O] = a [rows, C] b [C, O]; the columns of b that are in use stay in the nearest cache.
-// An element comes out the same for any number of rows.
+// c [rows, O] = a [rows, C] b, the strips of a [C, O]. An element comes out the same for any number
+// of rows.
 void multiply_place(float* c, const float* a, const float* b, int rows, const WinogradSizes& s) {
-  for (int column = 0; column < s.O; column += kColumns)
+  for (int column = 0; column < s.O; column += kColumns) {
+    const int width = std::min(kColumns, s.O - column);
     multiply_small(
-        {c + column, s.O, a, s.C, 1, b + column, s.O, rows, std::min(kColumns, s.O - column), s.C});
+        {c + column, s.O, a, s.C, 1, b + int64_t{column} * s.C, width, rows, width, s.C});
+  }
 }
 
-// G g Gᵀ of each filter: [36, C, O].
+// G g Gᵀ of each filter: 36 matrices [C, O] in strips.
 void transform_weight(float* to, const float* weight, const WinogradSizes& s) {
   constexpr float kG[kIn][3] = {{1.f / 4, 0, 0},
                                 {-1.f / 6, -1.f / 6, -1.f / 6},
@@ -133,7 +136,10 @@ void transform_weight(float* to, const float* weight, const WinogradSizes& s) {
                                 {0, 0, 1}};
   const int64_t filters = int64_t{s.O} * s.C;
 #pragma omp parallel for schedule(static)
-  for (int64_t o = 0; o < s.O; o++)
+  for (int64_t o = 0; o < s.O; o++) {
+    const int64_t strip = o / kColumns * kColumns;
+    const int64_t width = std::min<int64_t>(kColumns, s.O - strip);
+    float* column = to + strip * s.C + o % kColumns;
     for (int i = 0; i < kIn; i++)
       for (int j = 0; j < kIn; j++)
         for (int64_t c = 0; c < s.C; c++) {
@@ -141,8 +147,9 @@ void transform_weight(float* to, const float* weight, const WinogradSizes& s) {
           for (int r = 0; r < 3; r++)
             for (int q = 0; q < 3; q++)
               sum += kG[i][r] * kG[j][q] * weight[((o * 3 + r) * 3 + q) * s.C + c];
-          to[(i * kIn + j) * filters + c * s.O + o] = sum;
+          column[(i * kIn + j) * filters + c * width] = sum;
         }
+  }
 }
 
 }  // namespace
