@@ -1,14 +1,14 @@
 import test from 'ava'
 import { markdownImages } from '../../ts/alt/markdown-images.js'
 
-/** The text with "ALT" wherever alt text is missing. */
-function withAlts(text: string): string {
+/** The text with an alt text wherever one is missing. */
+function withAlts(text: string, alt = 'ALT'): string {
   return markdownImages(text)
     .images.filter(({ state }) => state === 'missing')
     .reverse()
     .reduce(
       (result, { start, end, altMarkup }) =>
-        result.slice(0, start) + altMarkup('ALT') + result.slice(end),
+        result.slice(0, start) + altMarkup(alt) + result.slice(end),
       text,
     )
 }
@@ -68,5 +68,16 @@ test('addresses and places', (t) => {
 
 test('what Markdown would read as markup is escaped', (t) => {
   const [found] = markdownImages('![](a.png)').images
-  t.is(found?.altMarkup('a [b] *c* <d>'), 'a \\[b\\] \\*c\\* \\<d>')
+  t.is(found?.altMarkup('a [b] *c* <d>'), 'a \\[b\\] \\*c\\* \\<d\\>')
+})
+
+test('an alt text does not end a code span or a comment that seems to begin before it', (t) => {
+  for (const before of ['a ` b ![](a.png)', 'a ` b <img src="a.png">', 'a <!-- b ![](a.png)']) {
+    const after = withAlts(before, 'x ` y --> z')
+    t.deepEqual(
+      markdownImages(after).images.map(({ state }) => state),
+      ['present'],
+      after,
+    )
+  }
 })

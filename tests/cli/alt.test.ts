@@ -28,6 +28,7 @@ async function site(t: Parameters<typeof temporaryFolder>[0]): Promise<string> {
   await writePictures(folder, ['img/a b.png', 'img/c.png'])
   await writeFile(join(folder, 'page.html'), page)
   await writeFile(join(folder, 'post.md'), post)
+  await writeFile(join(folder, 'é x.htm'), '<p>caf\xe9<img src="img/c.png">\r\n\xff', 'latin1')
   return folder
 }
 
@@ -39,7 +40,7 @@ test('proposes, and writes with --write, what a patch of it would', async (t) =>
   t.regex(shown.stdout, /^--- a\/page\.html\n\+\+\+ b\/page\.html\n@@/)
   t.regex(shown.stderr, /page\.html:4:\d+: http:\/\/x\/y\.png: .*nothing is fetched/)
   t.regex(shown.stderr, /page\.html:5:14: none\.png: .*no such file/)
-  t.regex(shown.stderr, /2 documents with 6 images: 3 alt texts proposed, 2 images without/)
+  t.regex(shown.stderr, /3 documents with 7 images: 4 alt texts proposed, 2 images without/)
   t.deepEqual(await readFile(join(folder, 'page.html')), page, 'nothing is written')
 
   await chmod(join(folder, 'page.html'), 0o640)
@@ -51,6 +52,7 @@ test('proposes, and writes with --write, what a patch of it would', async (t) =>
     [
       ['page.html', true],
       ['post.md', true],
+      ['é x.htm', true],
     ],
   )
   const [first, second] = documents[0].images
@@ -63,16 +65,28 @@ test('proposes, and writes with --write, what a patch of it would', async (t) =>
   )
   t.is(documents[1].images[0].alt, first.alt, 'one picture has one alt text')
   t.is((await stat(join(folder, 'page.html'))).mode & 0o777, 0o640)
-  t.deepEqual(await readdir(folder), ['img', 'page.html', 'post.md'])
+  t.deepEqual(await readdir(folder), ['img', 'page.html', 'post.md', 'é x.htm'])
 
   const patch = join(other, 'alt.patch')
-  await writeFile(patch, shown.stdout)
+  await writeFile(patch, shown.bytes)
   await promisify(execFile)('git', ['apply', patch], { cwd: other })
-  for (const name of ['page.html', 'post.md'])
+  for (const name of ['page.html', 'post.md', 'é x.htm'])
     t.deepEqual(await readFile(join(other, name)), await readFile(join(folder, name)))
 
   const again = await cli([...words, '--write'], { cwd: folder })
   t.is(again.stdout, '', 'what is there is left alone')
+})
+
+test('a document that is named twice, or linked to, is written once', async (t) => {
+  const folder = await site(t)
+  await symlink('page.html', join(folder, 'link.html'))
+  const words = ['alt', '.', 'link.html', './post.md', '--model', model, '--write', '--json']
+  const { code, stdout, stderr } = await cli(words, { cwd: folder })
+  t.is(code, 0, stderr)
+  t.deepEqual(
+    JSON.parse(stdout).documents.map(({ path }: { path: string }) => path),
+    ['page.html', 'post.md', 'é x.htm'],
+  )
 })
 
 test('--check lists what is missing without a model', async (t) => {
@@ -87,6 +101,9 @@ test('--check lists what is missing without a model', async (t) => {
   await writeFile(join(folder, 'post.md'), '![dog](a.png)\n')
   const clean = await cli(['alt', 'post.md', '--check', '--json'], { cwd: folder })
   t.is(clean.code, 0)
+  await writeFile(join(folder, 'wide.md'), Buffer.from('\ufeff![](a.png)', 'utf16le'))
+  const unseen = await cli(['alt', 'post.md', 'wide.md', '--check'], { cwd: folder })
+  t.is(unseen.code, 1, 'what cannot be read was not checked')
   t.deepEqual(JSON.parse(clean.stdout).documents[0].counts, {
     missing: 0,
     present: 1,

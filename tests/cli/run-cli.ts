@@ -2,12 +2,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 import { packageRoot } from '../../ts/native.js'
 
 export interface CliResult {
   readonly code: number | null
   readonly stdout: string
+  /** Of stdout. */
+  readonly bytes: Buffer
   readonly stderr: string
 }
 
@@ -44,10 +46,10 @@ export async function cli(
   })
   child.stdin.end(input ?? '')
   onStart?.(child)
-  const [stdout, stderr, [code]] = await Promise.all([
-    child.stdout.destroyed ? '' : text(child.stdout),
+  const [bytes, stderr, [code]] = await Promise.all([
+    child.stdout.destroyed ? Buffer.of() : buffer(child.stdout),
     text(child.stderr),
     once(child, 'close') as Promise<[number | null]>,
   ])
-  return { code, stdout, stderr }
+  return { code, stdout: bytes.toString(), bytes, stderr }
 }

@@ -31,7 +31,7 @@ export interface Edit {
 
 /**
  * The documents that a word of a command line stands for: a file, or those of a folder and its folders in natural
- * order. Hidden folders, node_modules and links to folders are left out.
+ * order. Hidden folders, node_modules and links are left out.
  *
  * @throws ArgumentError for a file that is neither; DataError when it cannot be read or holds none
  */
@@ -58,7 +58,7 @@ async function documentsIn(folder: string): Promise<string[]> {
     if (entry.name.startsWith('.') || entry.name === 'node_modules') continue
     const path = join(folder, entry.name)
     if (entry.isDirectory()) found.push(...(await documentsIn(path)))
-    else if (extname(entry.name).toLowerCase() in readers) found.push(path)
+    else if (entry.isFile() && extname(entry.name).toLowerCase() in readers) found.push(path)
   }
   return found
 }

@@ -95,6 +95,8 @@ function escaped(alt: string): string {
     '"': '&quot;',
     '<': '&lt;',
     '>': '&gt;',
+    // In Markdown it could end a code span that begins before the image.
+    '`': '&#96;',
   }
-  return alt.replace(/[&"<>]/g, (character) => references[character] ?? character)
+  return alt.replace(/[&"<>`]/g, (character) => references[character] ?? character)
 }

@@ -86,6 +86,7 @@ function blank(text: string): string {
   return text.replace(/[^\r\n]/g, ' ')
 }
 
+/** A backslash would not keep a backtick from ending a code span that begins before the image. */
 function escaped(alt: string): string {
-  return alt.replace(/[\\[\]*_`<&]/g, (character) => `\\${character}`)
+  return alt.replace(/[\\[\]*_<>&]/g, (character) => `\\${character}`).replaceAll('`', '&#96;')
 }

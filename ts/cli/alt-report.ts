@@ -27,6 +27,11 @@ export async function paintedDiff(
     .join('\n')
 }
 
+/** In the document's own bytes, as a patch wants it; a terminal takes UTF-8 only. */
+export function printDiff({ encoding }: Document, diff: string): void {
+  process.stdout.write(diff, process.stdout.isTTY ? 'utf8' : encoding)
+}
+
 /** A document's entry in the document of --json. */
 export function altRows({ document, counts }: ReviewedDocument, proposals: readonly Proposal[]) {
   return {
@@ -56,7 +61,7 @@ export function countsLine(
   )
 }
 
-/** Lists images without alt text; the exit code says whether there are any. */
+/** Lists images without alt text; the exit code says whether there are any, or documents that could not be looked at. */
 export function reportMissing(
   reviews: readonly ReviewedDocument[],
   failures: readonly object[],
@@ -74,7 +79,7 @@ export function reportMissing(
     `${counted(reviews.length, 'document')} with ${counted(imagesOf(reviews), 'image')}: ` +
       `${thousands(lines.length)} without alt text`,
   )
-  if (lines.length > 0) process.exitCode = exitCodes.failure
+  if (lines.length > 0 || failures.length > 0) process.exitCode = exitCodes.failure
 }
 
 function imagesOf(reviews: readonly ReviewedDocument[]): number {

@@ -1,5 +1,6 @@
 /** `captioneer alt`: alt text for the images of documents that lack it. Finding and placing it is the business of alt/. */
 import { statSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { documentPaths, readDocument, writeDocument } from '../alt/document.js'
 import {
@@ -13,7 +14,7 @@ import {
 } from '../alt/propose.js'
 import { ArgumentError, CaptioneerError } from '../errors.js'
 import type { DeviceName } from '../native.js'
-import { altRows, countsLine, paintedDiff, reportMissing } from './alt-report.js'
+import { altRows, countsLine, paintedDiff, printDiff, reportMissing } from './alt-report.js'
 import { showRate } from './caption-shared.js'
 import { addDecodingFlags, type DecodingFlags, decodingOf } from './decoding-flags.js'
 import { exitCodes } from './failure.js'
@@ -106,22 +107,26 @@ interface Failure {
 }
 
 async function review(words: readonly string[], root: string | undefined) {
-  const reviews = new Map<string, ReviewedDocument>()
+  const reviews: ReviewedDocument[] = []
   const failures: Failure[] = []
+  const seen = new Set<string>()
   for (const word of words) {
     const isFolder = statSync(word, { throwIfNoEntry: false })?.isDirectory() ?? false
     for (const path of await documentPaths(word)) {
+      // Named twice, or by a link too, it would be written over what was just written.
+      const file = await realpath(path).catch(() => path)
+      if (seen.has(file)) continue
+      seen.add(file)
       try {
         const document = await readDocument(path)
-        if (!reviews.has(path))
-          reviews.set(path, reviewDocument(document, root ?? (isFolder ? word : undefined)))
+        reviews.push(reviewDocument(document, root ?? (isFolder ? word : undefined)))
       } catch (error) {
         if (!(error instanceof CaptioneerError)) throw error
         failures.push({ path, message: error.message })
       }
     }
   }
-  return { reviews: [...reviews.values()], failures }
+  return { reviews, failures }
 }
 
 async function propose(
@@ -150,7 +155,7 @@ async function propose(
       note(refusal)
     }
     const diff = isChanged ? await paintedDiff(document, text, flags.json ?? false) : undefined
-    if (diff !== undefined && !flags.json) process.stdout.write(diff)
+    if (diff !== undefined && !flags.json) printDiff(document, diff)
     for (const { image, reason } of proposals)
       if (reason !== undefined)
         note(
