@@ -1,4 +1,5 @@
 /** The page in a real browser, before the real server with a tiny model: what people do with it, by hand and by keyboard. */
+import { tmpdir } from 'node:os'
 import anyTest from 'ava'
 import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
@@ -196,6 +197,55 @@ test('pasted, and taken with the camera', async (t) => {
   t.true((width ?? 0) >= 320)
   t.false(await page.locator('#camera-dialog').isVisible())
   t.deepEqual(complaints, [])
+})
+
+test('a camera that was closed and opened again while the browser asked is let go of', async (t) => {
+  const { page } = await openPage(browser, serving.url)
+  await page.evaluate(`(() => {
+    const { mediaDevices } = navigator
+    const open = mediaDevices.getUserMedia.bind(mediaDevices)
+    const permitted = new Promise((resolve) => { window.permit = resolve })
+    window.tracks = []
+    mediaDevices.getUserMedia = async (wanted) => {
+      const stream = await open(wanted)
+      tracks.push(...stream.getTracks())
+      await permitted
+      return stream
+    }
+  })()`)
+  const [open, close] = ['Camera', 'Close'].map((name) => page.getByRole('button', { name }))
+  await open?.click()
+  await close?.click()
+  await open?.click()
+  await page.waitForFunction('tracks.length === 2')
+  await page.evaluate('permit()')
+  await page.locator('#shoot:enabled').waitFor()
+  await close?.click()
+  t.deepEqual(await page.evaluate('tracks.map(({ readyState }) => readyState)'), ['ended', 'ended'])
+})
+
+test('a folder that is dropped says so, and a whole number is made of half a beam', async (t) => {
+  const { page } = await openPage(browser, serving.url)
+  const devtools = await page.context().newCDPSession(page)
+  const data = { items: [], files: [tmpdir()], dragOperationsMask: 1 }
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const)
+    await devtools.send('Input.dispatchDragEvent', { type, x: 200, y: 200, data })
+  const status = page.locator('[data-state="failed"] .status')
+  t.regex((await status.textContent()) ?? '', /cannot be read\. Is it a folder/)
+  await page.getByRole('button', { name: 'Options' }).click()
+  await page.getByLabel('Beam width').fill('3.5')
+  await drop(page, [await file(1)])
+  await done(page)
+})
+
+test('a server that does not answer at first is asked again', async (t) => {
+  const { page } = await openPage(browser, serving.url)
+  let asked = 0
+  await page.route('**/models', (route) => (asked++ === 0 ? route.abort() : route.continue()))
+  await page.reload()
+  await page.locator('#model-facts').getByText('does not answer').waitFor()
+  await page.locator('#model-facts').getByText('words').waitFor()
+  t.is(asked, 2)
 })
 
 test('by keyboard alone, from the choice of a file to the copied caption', async (t) => {

@@ -19,7 +19,12 @@ export function listenForCamera(take: (pictures: readonly Picture[]) => void): v
     shoot.disabled = true
     dialog.showModal()
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } })
+      const opened = await navigator.mediaDevices.getUserMedia({
+        video: { facingMode: 'environment' },
+      })
+      // Closed and opened again while the browser asked: each time gets a stream of its own.
+      stop()
+      stream = opened
       // Closed while the browser asked.
       if (!dialog.open) return stop()
       video.srcObject = stream

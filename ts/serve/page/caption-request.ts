@@ -20,7 +20,10 @@ export interface CaptionRequest {
 /** The caption, or why there is none. Rejects with the signal's reason when it is aborted. */
 export async function requestCaption(request: CaptionRequest): Promise<CaptionReply | Problem> {
   const { picture, name, fields, token, signal, onSent, onText } = request
+  // The request would fail without a word of why.
+  const readable = await isReadable(picture)
   signal.throwIfAborted()
+  if (!readable) return UNREADABLE
   const form = new FormData()
   for (const [field, value] of fields) form.set(field, value)
   form.set('file', picture, name)
@@ -61,6 +64,22 @@ export async function requestCaption(request: CaptionRequest): Promise<CaptionRe
   readMore()
   if (http.status !== 200) return refusal(http, parsed(http.responseText))
   return outcome ?? problemOf({ status: 0, message: 'The connection ended before the caption.' })
+}
+
+const UNREADABLE: Problem = {
+  title: 'This cannot be read. Is it a folder, or a file that has changed since?',
+  detail: '',
+}
+
+/** Folders can be dropped, too, and look like files. */
+async function isReadable(picture: Blob): Promise<boolean> {
+  return picture
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => true,
+      () => false,
+    )
 }
 
 function refusal(http: XMLHttpRequest, content: Readonly<Record<string, unknown>>): Problem {

@@ -73,16 +73,19 @@ function tell(facts: string): void {
 async function readModels(): Promise<void> {
   const token = options.token()
   const headers: HeadersInit = token ? { Authorization: `Bearer ${token}` } : {}
-  const reply = await fetch('models', { headers })
-  if (reply.status === 401) {
+  const reply = await fetch('models', { headers }).catch(() => undefined)
+  if (reply?.status === 401) {
     options.askForToken()
     tell('an access token is needed')
     return
   }
-  const found = reply.ok ? ((await reply.json()) as { models: readonly OfferedModel[] }) : undefined
+  const found = reply?.ok
+    ? ((await reply.json()) as { models: readonly OfferedModel[] })
+    : undefined
   models = found?.models ?? []
   options.offer(models)
-  tellModel(models[0])
+  if (reply) tellModel(models[0])
+  else tell('the server does not answer')
   if (models.length === 0) setTimeout(readModels, ASK_AGAIN)
 }
 

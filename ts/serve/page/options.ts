@@ -91,9 +91,10 @@ export function createOptions({ onModel, onToken }: OptionsListeners): OptionsFo
   }
 }
 
-/** The field's number, brought into its range. */
+/** The field's number, brought into its range, and whole where the field wants that. */
 function numberIn(id: string, otherwise: number): number {
-  const { value, valueAsNumber, min, max } = byId(id, HTMLInputElement)
+  const { value, valueAsNumber, min, max, step } = byId(id, HTMLInputElement)
   if (value === '' || Number.isNaN(valueAsNumber)) return otherwise
-  return Math.min(Math.max(valueAsNumber, Number(min)), Number(max))
+  const number = step === '1' ? Math.round(valueAsNumber) : valueAsNumber
+  return Math.min(Math.max(number, Number(min)), Number(max))
 }
