@@ -1,5 +1,5 @@
 /** `captioneer caption --format`: sidecars, one file for all, what is there already, and what is refused. */
-import { chmod, mkdir, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ava from 'ava'
@@ -178,6 +178,15 @@ const wrong: [flags: Partial<CaptionFlags>, message: RegExp][] = [
   [{ format: 'txt', watch: true, dryRun: true }, /give one of them/],
   [{ format: 'txt', watch: true }, /--watch takes folders, and a\.jpg is none/],
 ]
+
+test('a link to a folder is told of, when captions are printed too', async (t) => {
+  const folder = await temporaryFolder(t)
+  await writePictures(folder, ['a.png'])
+  await symlink('.', join(folder, 'loop'))
+  const { code, stderr } = await caption(folder)
+  t.is(code, 0)
+  t.regex(stderr, /passed over .*loop: a link to a folder/)
+})
 
 test('flags that do not go together', (t) => {
   for (const [flags, message] of wrong)

