@@ -48,7 +48,7 @@ function leaves({ commands: inner }: Command): Command[] {
   return inner.flatMap((command) => (command.commands.length > 0 ? leaves(command) : [command]))
 }
 
-/** Config keys among the flags of `train` and `inspect`, as a run resolves them. */
+/** Config keys among the flags of `train` and `inspect`, as a run resolves them; and whether a fixed encoder has weights. */
 function checkKeys(command: Command): void {
   if (command.name() !== 'train' && command.name() !== 'inspect') return
   const rest = command.args.slice(command.registeredArguments.length)
@@ -69,11 +69,27 @@ function checkKeys(command: Command): void {
   )
   // A model to start from is read only when all of it must fit.
   const init = given.init === undefined ? {} : { init: '.', initStrict: false }
-  resolveConfig({ flags: { ...flags, ...keys }, overrides: { 'data.path': '.', ...init } })
+  const config = resolveConfig({
+    flags: { ...flags, ...keys },
+    overrides: { 'data.path': '.', ...init },
+  })
+  const needsWeights = command.name() === 'train' && config.freezeEncoder && given.image !== false
+  if (needsWeights && !given.encoderWeights && !given.init && !given.config)
+    throw new Error(`${config.preset} keeps its encoder: it needs --encoder-weights`)
+}
+
+/** Examples in the help of the commands. */
+async function helpLines(): Promise<ShellCommand[]> {
+  return leaves(await program(() => {})).flatMap((command) => {
+    let help = ''
+    command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp()
+    const code = help.split('\n').filter((line) => /^ {2}(\S.*)?captioneer /.test(line))
+    return commandsOf({ place: `${command.name()} --help`, language: 'sh', code: code.join('\n') })
+  })
 }
 
 test('every `captioneer ...` line is one that the command takes', async (t) => {
-  const lines = commands.flatMap((command) => {
+  const lines = [...commands, ...(await helpLines())].flatMap((command) => {
     const words = wordsOf(command)
     return words ? [{ place: command.place, words }] : []
   })
@@ -126,6 +142,7 @@ test('a flag, key, value or command that is not there is found', async (t) => {
     'captioneer captoin photo.jpg',
     'captioneer train --data x --optimizer.learningRat 1',
     'captioneer train --data x --ema 2',
+    'captioneer train --data x',
     'captioneer evaluate --model run --data x --split all',
     'captioneer inspect tiny --model.decoder.layer 3',
   ])

@@ -28,7 +28,7 @@ const program = new Command('captioneer')
     `
 Examples:
   captioneer demo
-  captioneer train --data ./flickr8k --out ./runs/first
+  captioneer train --data ./flickr8k --encoder-weights mobilenet_v2.safetensors --out ./runs/first
   captioneer caption photo.jpg --model ./runs/first
 
 Exit codes: 0 success, 1 the work failed, 2 wrong use, 130 interrupted. CAPTIONEER_DEBUG=1 shows where errors

@@ -87,10 +87,10 @@ A run folder's config.yaml lists all keys. Also understood: --seq_length, --batc
 Examples:
   captioneer train --data ./flickr8k --encoder-weights mobilenet_v2.safetensors --out ./runs/first
   captioneer train --data ./photos --preset tiny --epochs 5 --model.decoder.layers=1
-  captioneer train --data ./flickr8k --out ./runs/first --resume
+  captioneer train --config ./runs/first/config.yaml --resume
   captioneer train --config ./runs/first/config.yaml --out ./runs/second --seed 2
-  captioneer train --data ./flickr8k --trackers=[tensorboard,wandb] --dashboard 8013
-  captioneer train --data ./flickr8k --max-seconds 900 --json > result.json
+  captioneer train --data ./flickr8k --preset tiny --trackers=[tensorboard,wandb] --dashboard 8013
+  captioneer train --data ./flickr8k --preset tiny --max-seconds 900 --json > result.json
 `
 
 function keyWords(flags: TrainFlags): string[] {

@@ -111,7 +111,8 @@ export async function prepareRun(
   )
     throw new ArgumentError(
       'train: freezeEncoder keeps the encoder as it is, but neither encoderWeights nor init gives it pretrained weights. ' +
-        'Give --encoder-weights FILE.safetensors, or train the encoder with --freeze-encoder false',
+        `Give --encoder-weights FILE with published ones of ${config.model.encoder.name}, such as torchvision's, or train the encoder ` +
+        'with --freeze-encoder false; --preset tiny needs none',
     )
   const weights = createWeights(model, frozen, pretrained, config.seed, device, dtype, {
     optimizer: config.optimizer.name,
