@@ -89,11 +89,12 @@ test('score-captions: captions score more than the constant one', async (t) => {
   t.true((scores[0] ?? 0) > (scores[1] ?? 0))
 })
 
-test('custom-model: learns', async (t) => {
+test('custom-model: learns, and the same in every run', async (t) => {
   const { out } = await run('custom-model')
   const losses = [...out.matchAll(/loss (\d\.\d+)/g)].map(([, loss]) => Number(loss))
   t.is(losses.length, 3)
   t.true((losses[2] ?? 9) < 0.8, out)
+  t.is((await run('custom-model')).out, out)
 })
 
 test('server: a caption, and what is no picture refused', async (t) => {
