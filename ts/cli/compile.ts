@@ -3,12 +3,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { ArgumentError } from '../errors.js'
 import { packageRoot } from '../package-root.js'
 import { exitCodes } from './failure.js'
+import { print } from './terminal.js'
 
 const help = `
 It takes a minute; with --gpu, an hour for all kinds of GPU, minutes for one. What is missing for it is said before it begins.
-Afterwards captioneer takes this build before any other. Deleting the build folder in the package undoes it.
+Afterwards captioneer takes this build before a package of the same kind. Deleting the build folder in the package undoes it.
 
 Examples:
   captioneer compile
@@ -26,6 +28,8 @@ export function addCompileCommand(program: Command): void {
     .option('--architectures <list>', 'compute capabilities for --gpu, e.g. 80,90a (all)')
     .addHelpText('after', help)
     .action(async ({ gpu, architectures }: { gpu?: true; architectures?: string }) => {
+      if (architectures !== undefined && !gpu)
+        throw new ArgumentError('compile: --architectures is of --gpu, which is not given')
       const words = [
         '--native',
         ...(gpu ? ['--gpu'] : []),
@@ -34,6 +38,7 @@ export function addCompileCommand(program: Command): void {
       const script = join(packageRoot, 'binding/build.mjs')
       const child = spawn(process.execPath, [script, ...words], { stdio: 'inherit' })
       const [code] = (await once(child, 'close')) as [number | null]
-      if (code !== 0) process.exitCode = code ?? exitCodes.failure
+      if (code === 0) print('Compiled. captioneer doctor says which build is loaded.')
+      else process.exitCode = code ?? exitCodes.failure
     })
 }
