@@ -72,7 +72,8 @@ export async function dashboardTracker(
 
   const files = await dashboardFiles()
   const answer = (request: IncomingMessage, response: ServerResponse) => {
-    const path = new URL(request.url ?? '/', `http://${HOST}`).pathname
+    // Not new URL(): it throws for "//", and whoever can reach the port would end the run with it.
+    const [path = '/'] = (request.url ?? '/').split('?', 1)
     const refusal = refusalOf(request)
     if (refusal) return send(response, refusal[0], { type: 'text/plain', body: refusal[1] })
     if (path === '/events') {
