@@ -54,6 +54,11 @@ for (const [options, message] of wrong)
     t.throws(() => decoding(options), { code: 'ERR_ARGUMENT', message: `caption: ${message}` })
   })
 
+test('a limit below what the model says of the shortest caption', (t) => {
+  t.is(decoding({ maxTokens: 5 }, { minTokens: 8 }).minTokens, 5)
+  t.is(decoding({}, { minTokens: 8 }).minTokens, 8)
+})
+
 test('a model that samples by default', (t) => {
   const eir = { temperature: 0.7, topK: 20, topP: 0.9, tau: 0.95, repetitionPenalty: 1.1, seed: 5 }
   const plain = decoding({}, eir)

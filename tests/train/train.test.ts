@@ -271,7 +271,7 @@ test.serial('ten steps in a row whose gradients are not finite stop the run', as
 })
 
 test.serial(
-  'refusals: a used run folder, other settings on resume, a frozen encoder without weights',
+  'refusals: a used run folder, other settings on resume, a frozen encoder without weights, a prefix of unknown words',
   async (t) => {
     const used = await t.throwsAsync(train(smallRun(data, whole)))
     t.regex(used?.message ?? '', /already holds a run\. Go on with --resume/)
@@ -289,6 +289,14 @@ test.serial(
     const empty = join(folder, 'empty')
     await writeFile(empty, '')
     await t.throwsAsync(train(smallRun(empty, join(folder, 'none'))), { code: 'ERR_DATA' })
+    let steps = 0
+    const unknown = train({
+      ...smallRun(data, join(folder, 'prefix')),
+      generation: { prefix: 'zyzzyva' },
+      onProgress: () => steps++,
+    })
+    await t.throwsAsync(unknown, { code: 'ERR_ARGUMENT', message: /"zyzzyva" is not in its/ })
+    t.is(steps, 0, 'said before the first step, not at the first validation')
   },
 )
 

@@ -97,7 +97,12 @@ export function decodingOptions(
     sampling: draws ? samplingOf(options, defaults, tokenizer.vocabularySize) : undefined,
     beams,
     maxTokens,
-    minTokens: whole('minTokens', options.minTokens ?? defaults.minTokens, 1, maxTokens),
+    minTokens: whole(
+      'minTokens',
+      options.minTokens ?? Math.min(defaults.minTokens, maxTokens),
+      1,
+      maxTokens,
+    ),
     numCaptions: whole(
       'numCaptions',
       options.numCaptions ?? Math.min(defaults.numCaptions ?? 1, most),

@@ -11,6 +11,7 @@ import {
   splitOf,
 } from '../data/dataset.js'
 import { type GenerationConfig, generationSchema } from '../decoding/generation.js'
+import { decodingOptions } from '../decoding/options.js'
 import { ArgumentError, DataError } from '../errors.js'
 import { writeAtomic } from '../files/atomic.js'
 import { dropFolds, type FoldCache } from '../models/mode.js'
@@ -96,6 +97,13 @@ export async function prepareRun(
           trainAll.flatMap(({ captions }) => captions),
           config.tokenizer,
         )
+  const { maxTokens } = config.model.decoder
+  const generation = generationSchema.parse({
+    maxTokens: Math.min(30, maxTokens),
+    ...config.generation,
+  })
+  // What cannot be decoded, such as a prefix of unknown words, is said now and not at the first validation.
+  decodingOptions({ beam: config.validation.beam }, generation, maxTokens, tokenizer)
   const model = buildModel(config.model, tokenizer.vocabularySize, config.image)
   const frozen = frozenStages(model, config.freezeEncoder)
   const pretrained = await pretrainedWeights(config)
@@ -132,11 +140,6 @@ export async function prepareRun(
   const perEpoch = Math.ceil(
     stepsPerEpoch(trainImages.length, config.batchSize) / config.accumulate,
   )
-  const { maxTokens } = config.model.decoder
-  const generation = generationSchema.parse({
-    maxTokens: Math.min(30, maxTokens),
-    ...config.generation,
-  })
   const subject = { model, params: weights.params, tokenizer, device, generation }
   const critic = config.selfCritical
     ? createSelfCritic({ ...subject, source: sources.source }, trainImages, config.selfCritical)
