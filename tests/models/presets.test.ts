@@ -60,6 +60,15 @@ test('EIR: 20,752,704 + 257 a word', (t) => {
   t.is(counts('eir-resnet18', 5000, { image: false }).decoder, 3_152_000 + 257 * 5000)
 })
 
+test('the optimizer of each system, where libraries differ by default', (t) => {
+  const optimizer = (preset: PresetName) =>
+    resolveConfig({ preset, overrides: { 'data.path': '.' } }).optimizer
+  t.like(optimizer('efficientnetb1-transformer-s'), { name: 'adam', epsilon: 1e-7, clipNorm: 0 })
+  t.like(optimizer('resnet101-lstm'), { name: 'adam', epsilon: 1e-8, clipValue: 5, clipNorm: 0 })
+  t.like(optimizer('vit-transformer'), { name: 'adam', epsilon: 1e-8, clipNorm: 0 })
+  t.like(optimizer('eir-resnet18'), { name: 'adabeliefw', epsilon: 1e-16, clipNorm: 1 })
+})
+
 for (const preset of presetNames)
   test(`${preset} is a valid config`, (t) => {
     t.true(counts(preset, 10_000).decoder > 0)

@@ -60,7 +60,15 @@ function efficientNet(sizes: {
     tokenizer: { kind: 'word', normalization: 'keras', minCount: 1, maxSize: 10_000 },
     data: { captionsPerImage: 1 },
     freezeEncoder: true,
-    optimizer: { name: 'adam', learningRate, weightDecay: 0, clipNorm: 0, labelSmoothing: 0 },
+    optimizer: {
+      name: 'adam',
+      learningRate,
+      // Keras's; PyTorch's is 1e-8.
+      epsilon: 1e-7,
+      weightDecay: 0,
+      clipNorm: 0,
+      labelSmoothing: 0,
+    },
     schedule: { name: 'constant', warmupSteps: 0 },
     batchSize: 128,
     epochs: 5 * epochs,
@@ -234,7 +242,7 @@ export const presets: Readonly<Record<PresetName, PartialConfig>> = {
       },
     },
     tokenizer: { kind: 'word', minCount: 6 },
-    data: { captionsPerImage: 1 },
+    data: { captionsPerImage: 1, longCaptions: 'drop' },
     freezeEncoder: true,
     optimizer: {
       name: 'adam',
