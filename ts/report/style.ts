@@ -86,7 +86,8 @@ footer { margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line
   .gallery { grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: 0.75rem; }
   .glances { grid-template-columns: repeat(auto-fill, minmax(3.7rem, 1fr)); }
   .scores { min-width: 0; font-size: 0.8rem; }
-  .scores th, .scores td { padding-right: 0.45rem; }
+  .scores th, .scores td { padding-right: 0.3rem; }
+  .scores thead th { font-size: 0.7rem; }
 }
 @media print {
   :root { --page: #ffffff; }
