@@ -152,6 +152,24 @@ for (const way of [...ways, { beam: 1, prefix: 'word4' }, { topK: 20, seed: 3, m
     t.is(left, 0)
   })
 
+test('a greedy stream shows no word after the end', async (t) => {
+  const left = await withLoops(async (eager) => {
+    // Without words to say again the end comes sooner or later.
+    const options = { beam: 1, noRepeatNgram: 1, maxTokens: 40 }
+    let endings = 0
+    for (let seed = 0; seed < 3; seed++) {
+      const image = pictures(1, seed)
+      const [[expected] = []] = await eager.captions(image, options)
+      let last = ''
+      for await (const { text } of eager.stream(image, options)) last = text
+      t.is(last, expected?.text ?? '')
+      if ((expected?.tokens.length ?? 0) < options.maxTokens) endings++
+    }
+    t.true(endings > 0, 'a caption ends before the longest')
+  })
+  t.is(left, 0)
+})
+
 test('a stream that is left early frees everything', async (t) => {
   const left = await withLoops(async (eager) => {
     const options = { beam: 2, minTokens: 10 }

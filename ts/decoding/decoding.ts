@@ -92,8 +92,8 @@ export function queueStretch(
 }
 
 /**
- * Goes on from before the first position until every caption has ended; gives the positions decoded after each stretch.
- * The tensors stay the caller's.
+ * Goes on from before the first position until every caption has ended; gives the positions decoded after each stretch,
+ * and whether it was the last one. The tensors stay the caller's.
  * @param queue queues the stretch that begins at a position
  */
 export async function* decodeStretches(
@@ -101,13 +101,12 @@ export async function* decodeStretches(
   { maxTokens }: DecodingOptions,
   queue: (from: number) => void,
   positions = stretch,
-): AsyncGenerator<number> {
-  for (let from = 0; from < maxTokens; from += positions) {
+): AsyncGenerator<{ readonly decoded: number; readonly ended: boolean }> {
+  for (let from = 0, ended = false; !ended; from += positions) {
     queue(from)
     const decoded = Math.min(from + positions, maxTokens)
-    const ended = decoded < maxTokens && (await state.done.read()).every((done) => done === 1)
-    yield decoded
-    if (ended) return
+    ended = decoded === maxTokens || (await state.done.read()).every((done) => done === 1)
+    yield { decoded, ended }
   }
 }
 
@@ -118,7 +117,7 @@ export async function finishDecoding(
   queue: (from: number) => void,
 ): Promise<FoundCaption[][]> {
   let positions = 0
-  for await (const decoded of decodeStretches(decoding, options, queue)) positions = decoded
+  for await (const { decoded } of decodeStretches(decoding, options, queue)) positions = decoded
   return await foundCaptions(decoding, options, positions)
 }
 

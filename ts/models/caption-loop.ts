@@ -156,17 +156,19 @@ export function createCaptionLoop(parts: LoopParts, captures = captureWanted()):
     const state = unscoped(() => begin(upload(inputs, device)))
     try {
       const queue = (from: number) => advance(state, from, 1)
-      let [decoded, shown] = [0, '']
-      for await (const positions of decodeStretches(state.decoding, settings, queue, 1)) {
-        decoded = positions
-        const [captions = []] = await state.decoding.results(positions)
-        const { tokens = [] } = captions.find(({ finished }) => !finished) ?? captions[0] ?? {}
+      let [positions, shown] = [0, '']
+      for await (const { decoded, ended } of decodeStretches(state.decoding, settings, queue, 1)) {
+        positions = decoded
+        const [captions = []] = await state.decoding.results(decoded)
+        // A search that has found its caption still holds the next best, which would have gone on.
+        const growing = ended ? undefined : captions.find(({ finished }) => !finished)
+        const { tokens = [] } = growing ?? captions[0] ?? {}
         // A token may be a part of a character.
         const text = tokenizer.decode(tokens).replace(/\uFFFD+$/, '')
         if (text !== shown) yield { text, tokens }
         shown = text
       }
-      const found = await foundCaptions(state.decoding, settings, decoded)
+      const found = await foundCaptions(state.decoding, settings, positions)
       const [best = []] = await toTexts(found, image, options)
       return best
     } finally {
