@@ -1,4 +1,5 @@
 /** `captioneer serve`: models as an HTTP server, from its start to the last reply. What it answers is serve/server.ts. */
+import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { basename, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -7,6 +8,7 @@ import type { FastifyInstance } from 'fastify'
 import { CaptioneerError } from '../errors.js'
 import type { DeviceName } from '../native.js'
 import type { CaptionServiceOptions } from '../serve/caption-service.js'
+import { times } from '../serve/limits.js'
 import { type LogLevel, logLevels } from '../serve/log.js'
 import type { CaptionService, ServedModel } from '../serve/service.js'
 import { noteFallback } from './fallback.js'
@@ -108,7 +110,10 @@ async function run(flags: ServeFlags): Promise<void> {
   const { createServer } = await import('../serve/server.js')
   const { createCaptionService } = await import('../serve/caption-service.js')
   const { model: models, device, timeout, maxQueue, token, cors, host, port } = flags
+  const { watchModels } = await import('../serve/watch-models.js')
   await interruptible('finishing what was accepted; Ctrl-C again exits at once', async (signal) => {
+    // From the start on: whenever the signal comes, it is not missed.
+    const ended = once(signal, 'abort')
     const service = createCaptionService({
       models,
       device,
@@ -123,24 +128,33 @@ async function run(flags: ServeFlags): Promise<void> {
       corsOrigins: cors,
       imageHosts: flags.allowImagesFrom,
       logLevel: flags.log ?? (process.stderr.isTTY ? 'warn' : 'info'),
+      // Nothing is sent while a caption is waited for.
+      times: { idle: Math.max(times.idle, 1000 * (timeout + LAST_REPLIES)) },
     })
+    const reload = (id: string) => reloadModel(service, id)
+    const reloadAll = () => void Promise.all(models.map(({ id }) => reload(id)))
+    // To the end: without a listener SIGHUP ends the process, whatever it has accepted.
+    process.on('SIGHUP', reloadAll)
+    const stopWatching = flags.watch ? watchModels(models, reload) : () => {}
     try {
       await listen(app, host, port)
-      await service.loaded
-      if (!signal.aborted) await serveUntil(signal, app, service, flags)
+      await Promise.race([service.loaded, ended])
+      if (!signal.aborted) await announce(app, service, flags)
+      await ended
     } finally {
+      stopWatching()
       await drain(app, service, timeout + LAST_REPLIES)
+      process.off('SIGHUP', reloadAll)
     }
   })
 }
 
-async function serveUntil(
-  signal: AbortSignal,
+/** Says what is served and where. */
+async function announce(
   app: FastifyInstance,
   service: CaptionService,
-  flags: ServeFlags,
+  { host, device, token, json }: ServeFlags,
 ): Promise<void> {
-  const { host, device, token, model: folders } = flags
   const models = service.models()
   if (models.some((model) => model.device === 'cpu')) await noteFallback('captioning', device)
   const url = urlOf(app, host)
@@ -148,16 +162,7 @@ async function serveUntil(
   note(`captioneer listens at ${url} (Ctrl-C ends it)`)
   if (!/^(127\.|localhost$|::1$)/.test(host) && token === undefined)
     note('anybody who can reach this address may use it; --token asks them for a token')
-  if (flags.json) printJson({ url, models: models.map(({ id, device }) => ({ id, device })) })
-
-  const reload = (id: string) => reloadModel(service, id)
-  const reloadAll = () => void Promise.all(folders.map(({ id }) => reload(id)))
-  process.on('SIGHUP', reloadAll)
-  const { watchModels } = await import('../serve/watch-models.js')
-  const stopWatching = flags.watch ? watchModels(folders, reload) : () => {}
-  await new Promise((ended) => signal.addEventListener('abort', ended, { once: true }))
-  stopWatching()
-  process.off('SIGHUP', reloadAll)
+  if (json) printJson({ url, models: models.map(({ id, device }) => ({ id, device })) })
 }
 
 /** Refuses, finishes what was accepted, and closes what is left of the connections. */
