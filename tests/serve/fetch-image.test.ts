@@ -2,6 +2,8 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, BlockList } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import ava from 'ava'
 import { imageFetcher, privateAddresses } from '../../ts/serve/fetch-image.js'
 import { uploadBudget } from '../../ts/serve/upload-budget.js'
@@ -55,6 +57,20 @@ for (const [path, message] of [
       message,
     })
   })
+
+test('the time holds, whatever the garbage collector takes meanwhile', async (t) => {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  const fetchImage = imageFetcher({ hosts: [host], blocked: new BlockList(), time: 500 })
+  const gone = new AbortController()
+  // A request that no time ends would never be answered.
+  const rescue = setTimeout(() => gone.abort(new Error('no time held')), 20_000)
+  const collecting = setInterval(collect, 50)
+  const fetched = fetchImage(`http://${host}/slow`, share(), gone.signal)
+  await t.throwsAsync(fetched, { code: 'ERR_IMAGE', message: /longer than 0.5 s/ })
+  clearInterval(collecting)
+  clearTimeout(rescue)
+})
 
 test('who goes away ends it, and the budget holds', async (t) => {
   const fetchImage = imageFetcher({ hosts: [host], blocked: new BlockList() })

@@ -34,16 +34,31 @@ export function imageFetcher({
 }: FetchOptions): ImageFetcher {
   return async (text, share, signal) => {
     const url = allowed(text, hosts)
-    const both = AbortSignal.any([signal, AbortSignal.timeout(time)])
-    try {
+    signal.throwIfAborted()
+    // Node 20 loses an AbortSignal.timeout within AbortSignal.any to the garbage collector, and the time with it.
+    const ending = new AbortController()
+    const end = () => ending.abort()
+    const timer = setTimeout(end, time)
+    signal.addEventListener('abort', end)
+    // Looking a name up cannot be ended, only left.
+    const ended = new Promise<never>((_, fail) => {
+      ending.signal.addEventListener('abort', () => fail(ending.signal.reason))
+    })
+    const fetched = async () => {
       const address = await publicAddress(url, blocked)
-      both.throwIfAborted()
-      return { name: nameOf(url), bytes: await get(url, address, share, both) }
+      ending.signal.throwIfAborted()
+      return { name: nameOf(url), bytes: await get(url, address, share, ending.signal) }
+    }
+    try {
+      return await Promise.race([ended, fetched()])
     } catch (error) {
       signal.throwIfAborted()
-      if (both.aborted) throw fetchError(url, `it took longer than ${time / 1000} s`)
+      if (ending.signal.aborted) throw fetchError(url, `it took longer than ${time / 1000} s`)
       if (error instanceof CaptioneerError) throw error
       throw fetchError(url, error instanceof Error ? error.message : String(error))
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
     }
   }
 }
