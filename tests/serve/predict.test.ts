@@ -12,9 +12,9 @@ test.before(async () => {
 })
 test.after.always(() => serving?.end())
 
-async function predict(body: string, type = 'application/json') {
+async function predict(body: string, query = '', type = 'application/json') {
   const headers = { 'content-type': type }
-  const response = await fetch(`${serving.url}/predict`, { method: 'POST', headers, body })
+  const response = await fetch(`${serving.url}/predict?${query}`, { method: 'POST', headers, body })
   return { status: response.status, reply: await response.json() }
 }
 
@@ -43,6 +43,16 @@ test('keys that are not known are let be, and nothing gives nothing', async (t) 
   const body = JSON.stringify([{ ...sample(await picture(1)), other: 1 }])
   t.is((await predict(body)).status, 200)
   t.deepEqual(await predict('[]'), { status: 200, reply: { result: [] } })
+})
+
+test('one bad image refuses all: the others are captioned no more', async (t) => {
+  const good = sample(await picture(1))
+  const bad = sample(Buffer.from('no picture'))
+  const { images: before } = serving.service.facts()
+  const query = 'beam=32&min_tokens=12'
+  t.is((await predict(JSON.stringify([bad, ...Array(40).fill(good)]), query)).status, 422)
+  const { queued, running, images } = serving.service.facts()
+  t.true(queued + running + images - before < 20, `${queued} + ${running} + ${images - before}`)
 })
 
 test('/info tells the shape of the input', async (t) => {
@@ -90,7 +100,7 @@ test('other errors are as everywhere', async (t) => {
   const unknown = await predict(JSON.stringify([sample(await picture(1), 'zebra')]))
   t.is(unknown.status, 400)
   t.like((unknown.reply as ErrorReply).error, { code: 'ERR_ARGUMENT' })
-  t.is((await predict('[]', 'text/plain')).status, 415)
+  t.is((await predict('[]', '', 'text/plain')).status, 415)
   const large = await predict(`["${'a'.repeat(17 * 2 ** 20)}"]`)
   t.is(large.status, 413)
   t.like((large.reply as ErrorReply).error, { code: 'ERR_TOO_LARGE' })

@@ -1,7 +1,8 @@
-/** What lives as long as a request that captions: its share of the uploads, and the signal that its client is gone. */
+/** What lives as long as a request that captions: its share of the uploads, and the signal that nobody waits for it. */
+import { setMaxListeners } from 'node:events'
 import type { FastifyReply } from 'fastify'
-import { CLIENT_GONE, HttpError } from './http-error.js'
 import type { ImageFetcher } from './fetch-image.js'
+import { CLIENT_GONE, HttpError } from './http-error.js'
 import type { Models } from './models.js'
 import type { UploadShare } from './upload-budget.js'
 
@@ -23,11 +24,13 @@ export interface RequestLife {
 
 export function requestLife({ raw }: FastifyReply, routes: CaptionRoutes): RequestLife {
   const gone = new AbortController()
+  // Each of a request's images listens; from the eleventh on Node would warn.
+  setMaxListeners(0, gone.signal)
   const share = routes.share()
   raw.on('close', () => {
     share.release()
-    if (!raw.writableFinished)
-      gone.abort(new HttpError(CLIENT_GONE, 'ERR_CLIENT_GONE', 'The client went away'))
+    // Also after a refusal: the other images of that request need no captions any more.
+    gone.abort(new HttpError(CLIENT_GONE, 'ERR_CLIENT_GONE', 'The client went away'))
   })
   return { share, signal: gone.signal }
 }
