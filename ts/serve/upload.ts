@@ -38,7 +38,9 @@ async function readParts(request: FastifyRequest, share: UploadShare): Promise<U
     const field = (part.fieldname as string | undefined) ?? ''
     if (part.type === 'field') {
       if (part.valueTruncated) throw tooLarge(`field "${field}"`, limits.field)
-      fields.push([field, String(part.value)])
+      const value = String(part.value)
+      share.take(value.length)
+      fields.push([field, value])
     } else if (field === 'file') {
       const name = plainName(part.filename)
       images.push({ name, bytes: await readFile(part.file, name, share) })
