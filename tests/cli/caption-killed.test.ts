@@ -22,10 +22,13 @@ const PICTURES = 30
 const names = Array.from({ length: PICTURES }, (_, i) => `p${i}.png`)
 const random = createRandom(11)
 
+/** Also one that a signal ended has ended, and no exit code. */
+const runs = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null
+
 /** Kills the process once so many rows or sidecars are there, and a little later. */
 function killedAt(count: () => number, target: number) {
   return async (child: ChildProcess) => {
-    while (child.exitCode === null && count() < target) await sleep(2)
+    while (runs(child) && count() < target) await sleep(2)
     await sleep(random() * 6)
     child.kill('SIGKILL')
   }
@@ -107,7 +110,7 @@ test('Ctrl-C: what is done is there, exit code 130, --resume goes on', async (t)
   const done = () => readdirSync(folder).filter((name) => name.endsWith('.txt')).length
   const { code, stdout, stderr } = await cli(words, {
     onStart: async (child) => {
-      while (child.exitCode === null && done() < 3) await sleep(2)
+      while (runs(child) && done() < 3) await sleep(2)
       child.kill('SIGINT')
     },
   })

@@ -267,7 +267,7 @@ test('a folder that was damaged meanwhile: loading it again fails, the old model
 })
 
 test('too slow: a TimeoutError, and the service goes on', async (t) => {
-  await withService({ timeoutSeconds: 0.4, maxBatch: 1 }, async (service) => {
+  await withService({ timeoutSeconds: 2, maxBatch: 1 }, async (service) => {
     const [pid = 0] = await hosts()
     process.kill(pid, 'SIGSTOP')
     const results = await Promise.allSettled([0, 1, 2, 3].map((i) => ask(service, i)))
