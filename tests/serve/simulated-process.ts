@@ -1,7 +1,7 @@
 /** A model's process that is slow, refuses, crashes and hangs by chance, and checks what it is told. */
 import type { CaptionOptions } from '../../ts/decoding/options.js'
-import type { FromHost, ToHost } from '../../ts/serve/protocol.js'
 import type { ModelProcess, ProcessEvents } from '../../ts/serve/model-keeper.js'
+import type { FromHost, ToHost } from '../../ts/serve/protocol.js'
 import type { ModelLimits } from '../../ts/serve/served-model.js'
 import type { VirtualClock } from './virtual-clock.js'
 

@@ -3,8 +3,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { DeviceName } from '../native.js'
-import type { FromHost, ToHost } from './protocol.js'
 import type { ModelProcess, ProcessEvents } from './model-keeper.js'
+import type { FromHost, ToHost } from './protocol.js'
 
 const entry = fileURLToPath(new URL('./model-host.js', import.meta.url))
 
