@@ -106,7 +106,7 @@ export async function prepareRun(
   decodingOptions({ beam: config.validation.beam }, generation, maxTokens, tokenizer)
   const model = buildModel(config.model, tokenizer.vocabularySize, config.image)
   const frozen = frozenStages(model, config.freezeEncoder)
-  const pretrained = await pretrainedWeights(config)
+  const pretrained = await pretrainedWeights(config, tell)
   if (init) {
     const start = startingValues(init, model, tokenizer, config.initStrict)
     for (const [name, values] of start.values) pretrained.set(name, values)
@@ -180,8 +180,19 @@ export async function prepareRun(
   }
 }
 
-async function pretrainedWeights(config: TrainConfig): Promise<Map<string, Float32Array>> {
+async function pretrainedWeights(
+  config: TrainConfig,
+  tell: (event: TrainEvent) => void,
+): Promise<Map<string, Float32Array>> {
   if (!config.encoderWeights || !config.image) return new Map()
+  if (/\.pth?$/i.test(config.encoderWeights) && config.model.encoder.padding === 'same')
+    tell({
+      kind: 'warning',
+      text:
+        `${config.encoderWeights} is a file of PyTorch's, and model.encoder.padding is "same", TensorFlow's. torchvision's weights, and ` +
+        "most of timm's, want --model.encoder.padding symmetric and ImageNet's mean and deviation: docs/encoders.md has the flags. " +
+        'With the wrong ones features are wrong without an error',
+    })
   const encoder = buildModel(config.model, 5).encoder
   const values = await readEncoderWeights(config.encoderWeights, encoder)
   return new Map([...values].map(([name, data]) => [`encoder.${name}`, data]))
