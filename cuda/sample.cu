@@ -290,7 +290,7 @@ struct Samples {
 };
 
 template <int threads, bool wide>
-__global__ void __launch_bounds__(threads, 1024 / threads)
+__global__ void __launch_bounds__(threads, 512 / threads)
     sample_kernel(Samples state, const float* logits, int64_t row_stride, int vocabulary,
                   const int* seeds, Rules rules, Choice choice, int position) {
   SHARED(Workspace<threads>, workspaces, [1]);
