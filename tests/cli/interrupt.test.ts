@@ -1,6 +1,7 @@
 /** Two signals: the first is announced and leaves the work running, a second one ends the process at once. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -13,9 +14,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'pipe'] })
     t.teardown(() => child.kill('SIGKILL'))
     const closed = once(child, 'close')
-    await once(child.stdout, 'data')
+    const first = async (stream: Readable) =>
+      String((await Promise.race([once(stream, 'data'), closed]))[0])
+    await first(child.stdout)
     child.kill(signal)
-    t.is(String((await once(child.stderr, 'data'))[0]), 'stopping\n')
+    t.is(await first(child.stderr), 'stopping\n')
     child.kill(signal)
     await sleep(600)
     t.is(child.exitCode, null, 'one that follows at once is the same Ctrl-C, passed on by npm')

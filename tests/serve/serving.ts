@@ -75,7 +75,10 @@ export async function picture(seed: number, format: 'png' | 'jpeg' | 'webp' = 'p
 }
 
 /** A form with images, named `0.png` on, and fields. */
-export function form(images: readonly Uint8Array[], fields: Readonly<Record<string, string>> = {}) {
+export function form(
+  images: readonly Uint8Array[],
+  fields: Readonly<Record<string, string>> = {},
+): { method: string; body: FormData } {
   const data = new FormData()
   // Behind the files, as they may be: they are read before anything is captioned.
   for (const [i, image] of images.entries())

@@ -232,8 +232,11 @@ function addOrigin(word: string, before: readonly string[] = []): string[] {
 }
 
 function addHost(word: string, before: readonly string[] = []): string[] {
-  const url = URL.canParse(`http://${word}`) ? new URL(`http://${word}`) : undefined
-  if (url?.host === word) return [...before, word]
+  // As it stands in an address of either kind: a usual port is left out there.
+  const stands = ['http', 'https'].every(
+    (scheme) => URL.canParse(`${scheme}://${word}`) && new URL(`${scheme}://${word}`).host === word,
+  )
+  if (stands) return [...before, word]
   throw new InvalidArgumentError('Expected a host as it stands in an address: images.example.org')
 }
 

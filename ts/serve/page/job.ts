@@ -1,7 +1,7 @@
 /** The life of one picture, from waiting its turn to its caption. Shows nothing; card.ts does. */
 import { requestCaption } from './caption-request.js'
 import type { Lanes } from './lanes.js'
-import type { Problem } from './problem.js'
+import { type Problem, unexpected } from './problem.js'
 import type { CaptionReply } from './reply.js'
 
 export type JobState =
@@ -74,8 +74,8 @@ export function createJob(
       current = controller
       onState({ kind: 'waiting' })
       lanes(signal, () => run(signal)).catch((error: unknown) => {
-        if (!signal.aborted) throw error
-        if (current === controller) onState({ kind: 'cancelled' })
+        if (!signal.aborted) onState({ kind: 'failed', problem: unexpected(error) })
+        else if (current === controller) onState({ kind: 'cancelled' })
       })
     },
     cancel: () => current?.abort(),

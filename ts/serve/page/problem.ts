@@ -63,3 +63,11 @@ function waitOf(retryAfter: string | null | undefined): number {
   const seconds = Math.ceil(Number(retryAfter ?? USUAL_WAIT))
   return seconds >= 0 ? Math.min(Math.max(seconds, 1), LONGEST_WAIT) : USUAL_WAIT
 }
+
+/** What the browser itself refused, such as a token that no header can carry. */
+export function unexpected(error: unknown): Problem {
+  return {
+    title: 'The browser could not send this picture.',
+    detail: error instanceof Error ? error.message : String(error),
+  }
+}

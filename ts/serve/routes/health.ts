@@ -10,6 +10,7 @@ export function healthRoutes(app: FastifyInstance, service: CaptionService): voi
       schema: {
         summary: 'Whether the server runs',
         tags: ['operation'],
+        security: [],
         response: { 200: statusSchema('It does') },
       },
     },
@@ -21,6 +22,7 @@ export function healthRoutes(app: FastifyInstance, service: CaptionService): voi
       schema: {
         summary: 'Whether the server takes requests',
         tags: ['operation'],
+        security: [],
         response: {
           200: statusSchema('It does'),
           503: statusSchema('It starts or shuts down'),
