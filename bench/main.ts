@@ -1,20 +1,21 @@
 /** `npm run bench`: how fast training, captioning and single ops are on a device, beside PyTorch where it is there. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import { reportFailure } from '../ts/cli/failure.js'
 import { table } from '../ts/cli/format.js'
 import { oneOf, wholeNumber } from '../ts/cli/options.js'
-import { note, print } from '../ts/cli/terminal.js'
+import { endQuietlyWithoutReader, note, print } from '../ts/cli/terminal.js'
+import { ArgumentError } from '../ts/errors.js'
 import { type PresetName, presetNames } from '../ts/models/presets.js'
-import { type Device, type DeviceName, openDevice } from '../ts/native.js'
+import { type Device, type DeviceName, openDevice, packageRoot } from '../ts/native.js'
 import type { PeerChoice } from './beside.js'
 import { type BenchCase, caseName, cases } from './cases.js'
 import { machineFacts, threads } from './machine.js'
 import { benchCaptioning, benchTraining, cellsOf, heading, type Row, recordOf } from './models.js'
-import { benchOps } from './ops.js'
 import { type Peer, PeerError, startPeer } from './peer.js'
 import { profileTraining } from './profile.js'
 import { keep, show } from './report.js'
-import { benchKernels } from './single-kernels.js'
 import { variantHelp, variantsFor } from './variants.js'
 
 interface Flags {
@@ -25,12 +26,13 @@ interface Flags {
   readonly quick?: boolean
   readonly spin?: number
   readonly out?: string
+  readonly json?: boolean
 }
 
 const modes = ['models', 'train', 'caption', 'kernels', 'ops', 'profile'] as const
 type Mode = (typeof modes)[number]
 
-const program = new Command('bench')
+const program = new Command('captioneer bench')
   .description(
     'Measures training and captioning, beside PyTorch where there is one; single kernels and ops; a training step.',
   )
@@ -51,15 +53,18 @@ const program = new Command('bench')
   .option('--quick', 'short turns, and on the CPU batches of 8')
   .option('--spin <n>', 'GOMP_SPINCOUNT: how long waiting threads spin', wholeNumber(0, 1e9))
   .option('--out <file>', 'append the JSON lines to this file instead of printing them')
+  .option('--json', 'print the JSON lines without the table')
   .addHelpText(
     'after',
     `
 Examples:
-  npm run bench
-  npm run bench -- train --preset tiny --quick
-  npm run bench -- profile --preset mobilenetv2-transformer
-  npm run bench -- train --device cuda --preset resnet18-transformer --variants eager,compile
-  CAPTIONEER_PYTHON=./venv/bin/python npm run bench -- --out results.jsonl`,
+  captioneer bench
+  captioneer bench train --preset tiny --quick
+  captioneer bench profile --preset mobilenetv2-transformer
+  captioneer bench train --device cuda --preset resnet18-transformer --variants eager,compile
+  CAPTIONEER_PYTHON=./venv/bin/python captioneer bench --out results.jsonl
+
+In a clone, "npm run bench --" is the same.`,
   )
   .exitOverride()
   .configureOutput({ outputError: () => {} })
@@ -71,10 +76,12 @@ async function bench(mode: Mode, flags: Flags): Promise<void> {
   const device = openDevice(flags.device)
   const facts = { ...machineFacts(), gpu: device.name === 'cuda' ? device.description : undefined }
   const selected = cases.filter(({ preset }) => !flags.preset || preset === flags.preset)
-  if (mode === 'ops') await show(await benchOps(device, flags.quick ?? false), facts, flags.out)
-  else if (mode === 'profile')
+  if (mode === 'ops') {
+    const { benchOps } = await inClone(() => import('./ops.js'))
+    await show(await benchOps(device, flags.quick ?? false), facts, flags)
+  } else if (mode === 'profile')
     for (const one of selected)
-      await show(await profileTraining(one, device, flags.batch), facts, flags.out)
+      await show(await profileTraining(one, device, flags.batch), facts, flags)
   else if (mode === 'kernels') await benchSingleKernels(device, facts, flags)
   else await benchModels(mode, selected, device, facts, flags)
 }
@@ -101,7 +108,7 @@ async function benchModels(
     blockSeconds: flags.quick ? 0.7 : 2,
     onRow: async (row: Row) => {
       rows.push(row)
-      await keep(recordOf(row), versions, flags.out)
+      await keep(recordOf(row), versions, flags)
     },
   }
   for (const one of selected) {
@@ -113,22 +120,36 @@ async function benchModels(
       await benchCaptioning(captioned, options)
   }
   first?.close()
-  print(table([heading, ...rows.map(cellsOf)]))
+  if (!flags.json) print(table([heading, ...rows.map(cellsOf)]))
 }
 
 async function benchSingleKernels(device: Device, facts: Facts, flags: Flags): Promise<void> {
   const { first: peer } = await findPeer(device)
   const versions = withPeer(facts, peer)
+  const { benchKernels } = await inClone(() => import('./single-kernels.js'))
   const rows = await benchKernels({
     device,
     peer,
     images: flags.batch ?? 64,
     blocks: flags.quick ? 3 : 5,
     blockSeconds: flags.quick ? 0.05 : 0.2,
-    onRecord: (record) => keep(record, versions, flags.out),
+    onRecord: (record) => keep(record, versions, flags),
   })
   peer?.close()
-  print(table(rows))
+  if (!flags.json) print(table(rows))
+}
+
+/** What measures with the samples of the tests, which packages do not hold. */
+async function inClone<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load()
+  } catch (error) {
+    if (existsSync(join(packageRoot, 'tests'))) throw error
+    throw new ArgumentError(
+      'bench: ops and kernels are measured with samples of the tests, which only a clone of the repository holds; ' +
+        'train, caption and profile work here',
+    )
+  }
 }
 
 /** PyTorch for `device`, and how to have a new one for each variant; the first of these is the one found. */
@@ -160,6 +181,7 @@ function withPeer(facts: Facts, peer: Peer | undefined): Facts {
   return { ...facts, versions: { ...facts.versions, ...(peer ? { torch, python } : {}) } }
 }
 
+endQuietlyWithoutReader()
 program.parseAsync().catch((error: unknown) => {
   process.exitCode = reportFailure(error, false)
 })

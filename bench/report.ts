@@ -9,19 +9,27 @@ export interface Report {
   readonly records: readonly object[]
 }
 
-/** Prints the table, and the records after it or to the end of `file`. */
+/** Where it goes. */
+export interface Destination {
+  /** A file that the JSON lines are appended to. */
+  readonly out?: string
+  /** JSON lines alone. */
+  readonly json?: boolean
+}
+
+/** Prints the table, and keeps the records after it. */
 export async function show(
   { rows, records }: Report,
   facts: object,
-  file: string | undefined,
+  to: Destination,
 ): Promise<void> {
-  print(table(rows))
-  for (const record of records) await keep(record, facts, file)
+  if (!to.json) print(table(rows))
+  for (const record of records) await keep(record, facts, to)
 }
 
-/** Prints a record as a JSON line, or appends it to `file`. */
-export async function keep(record: object, facts: object, file: string | undefined): Promise<void> {
+/** Prints a record as a JSON line, or appends it to the file. */
+export async function keep(record: object, facts: object, { out }: Destination): Promise<void> {
   const line = JSON.stringify({ ...record, ...facts })
-  if (file === undefined) print(line)
-  else await appendFile(file, `${line}\n`)
+  if (out === undefined) print(line)
+  else await appendFile(out, `${line}\n`)
 }

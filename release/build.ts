@@ -16,10 +16,10 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { packageRoot } from '../ts/package-root.js'
 import { bundleDevelopmentBuild } from './bundle.js'
-import { libraryFolder, prepareSysroot, sysrootDefinitions } from './sysroot.js'
 import { buildOnednn } from './onednn.js'
 import { madeFrom, prebuiltFolder, releaseFolder, sourcesChecksum } from './packages.js'
 import { output, run } from './run.js'
+import { libraryFolder, prepareSysroot, sysrootDefinitions } from './sysroot.js'
 
 const usage = `Usage: npm run release:build -- [--gpu] [--onednn DIR] [--sysroot DIR] [--jobs N] | --quick
 

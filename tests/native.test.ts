@@ -36,7 +36,10 @@ test('on the CPU numbers that are not normal are 0: with them training became si
     [1e-20, 1e-20],
   ] as const) {
     const product = await linear({ x: filled(x), weight: filled(weight) }).readFloats()
-    t.true(product.every((value) => value === 0), `${x} * ${weight}: ${product[0]}`)
+    t.true(
+      product.every((value) => value === 0),
+      `${x} * ${weight}: ${product[0]}`,
+    )
   }
 })
 

@@ -1,6 +1,7 @@
 /** Shutting down under load, again and again: all that was accepted is answered, and the process ends with exit code 0. */
-import { setTimeout as delay } from 'node:timers/promises'
+
 import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type CheckResult, createCounts, createFindings, type Findings, quantile } from './check.js'
 import { type Sent, setToWork } from './clients-at-work.js'
 import { createClient } from './http-client.js'

@@ -2,7 +2,7 @@
  * Requests whose fate is known to the byte: what came back, and where nothing did, whether all of it had been sent. fetch
  * tells neither that nor reuses connections so plainly.
  */
-import { Agent, type IncomingHttpHeaders, request as httpRequest } from 'node:http'
+import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { createRandom } from '../../ts/random.js'
 
 export interface Reply {

@@ -8,6 +8,9 @@ import type { Packed } from '../pack.js'
 const mainFiles: readonly RegExp[] = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|THIRD-PARTY-NOTICES|CMakeLists\.txt)$/,
   /^dist\/ts\/.*\.(js|d\.ts)$/,
+  // captioneer bench, and PyTorch's side of it.
+  /^dist\/bench\/[\w-]+\.js$/,
+  /^bench\/peers\/.*\.py$/,
   // The page that the server shows, with the example pictures that the project draws.
   /^(dist\/)?ts\/serve\/.*\.(js|json|css|html|svg|png|webp|ico)$/,
   /^ts\/report\/browser\/[\w-]+\.js$/,
@@ -33,7 +36,7 @@ const mainNeeds = [
   'LICENSE',
 ]
 
-const tests = /(^|\/)(tests?|fixtures)\/|^(dist\/)?(bench|examples)\/|\.test\.|\.spec\./
+const tests = /(^|\/)(tests?|fixtures)\/|^(dist\/)?examples\/|\.test\.|\.spec\./
 /** Files for people are read as text, and searched for places of the machine they were made on. */
 const texts = new Set([
   '.js',

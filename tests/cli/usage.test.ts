@@ -15,6 +15,7 @@ const commands = [
   'inspect',
   'convert',
   'doctor',
+  'bench',
 ]
 
 for (const command of commands) {
@@ -36,7 +37,7 @@ test('the command alone lists its commands', async (t) => {
   t.is(bare.code, 2)
   t.is(bare.stdout, '')
   t.is(bare.stderr, asked.stdout)
-  t.deepEqual(await cli(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' })
+  t.like(await cli(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' })
 })
 
 const wrong: [words: readonly string[], message: RegExp][] = [

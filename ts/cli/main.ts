@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import { version } from '../version.js'
 import { addAltCommand } from './alt.js'
+import { addBenchCommand } from './bench.js'
 import { addCaptionCommand } from './caption.js'
 import { addCompileCommand } from './compile.js'
 import { addConvertCommand } from './convert.js'
@@ -47,6 +48,7 @@ addInspectCommand(program)
 addDoctorCommand(program)
 addConvertCommand(program)
 addCompileCommand(program)
+addBenchCommand(program)
 
 endQuietlyWithoutReader()
 try {
