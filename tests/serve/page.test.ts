@@ -206,9 +206,11 @@ test('a camera that was closed and opened again while the browser asked is let g
     const open = mediaDevices.getUserMedia.bind(mediaDevices)
     const permitted = new Promise((resolve) => { window.permit = resolve })
     window.tracks = []
+    window.bothOpen = new Promise((resolve) => { window.secondOpen = resolve })
     mediaDevices.getUserMedia = async (wanted) => {
       const stream = await open(wanted)
       tracks.push(...stream.getTracks())
+      if (tracks.length === 2) secondOpen()
       await permitted
       return stream
     }
@@ -217,10 +219,16 @@ test('a camera that was closed and opened again while the browser asked is let g
   await open?.click()
   await close?.click()
   await open?.click()
-  await page.waitForFunction('tracks.length === 2')
+  // Not waitForFunction, which evaluates text within the page when it asks again: the page's policy forbids that.
+  await page.evaluate('bothOpen')
   await page.evaluate('permit()')
   await page.locator('#shoot:enabled').waitFor()
+  // A dialog tells that it was closed some time after it is.
+  await page.evaluate(`void (window.dialogClosed = new Promise((done) => {
+    document.getElementById('camera-dialog').addEventListener('close', done)
+  }))`)
   await close?.click()
+  await page.evaluate('window.dialogClosed')
   t.deepEqual(await page.evaluate('tracks.map(({ readyState }) => readyState)'), ['ended', 'ended'])
 })
 

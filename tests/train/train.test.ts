@@ -300,6 +300,26 @@ test.serial(
   },
 )
 
+test.serial("PyTorch's weights beside TensorFlow's padding: a warning", async (t) => {
+  const told: string[] = []
+  const options = { ...smallRun(data, join(folder, 'padding')), encoderWeights: 'nowhere.pth' }
+  const onEvent = (event: TrainEvent) => {
+    if (event.kind === 'warning') told.push(event.text)
+  }
+  const flags = { 'model.encoder.padding': 'same' }
+  await t.throwsAsync(train({ ...options, flags, onEvent }), { message: /nowhere\.pth/ })
+  t.true(
+    told.some((text) => text.includes('--model.encoder.padding symmetric')),
+    `${told}`,
+  )
+  told.length = 0
+  await t.throwsAsync(train({ ...options, onEvent }), { message: /nowhere\.pth/ })
+  t.false(
+    told.some((text) => text.includes('padding')),
+    `${told}`,
+  )
+})
+
 test.serial('the event loop stays free while training', async (t) => {
   let ticks = 0
   const timer = setInterval(() => ticks++, 5)
