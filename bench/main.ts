@@ -1,4 +1,4 @@
-/** `npm run bench`: how fast training, captioning and single ops are on a device, beside PyTorch where it is there. */
+/** `captioneer bench`: how fast training, captioning and single ops are on a device, beside PyTorch where it is there. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
@@ -77,7 +77,8 @@ async function bench(mode: Mode, flags: Flags): Promise<void> {
   const facts = { ...machineFacts(), gpu: device.name === 'cuda' ? device.description : undefined }
   const selected = cases.filter(({ preset }) => !flags.preset || preset === flags.preset)
   if (mode === 'ops') {
-    const { benchOps } = await inClone(() => import('./ops.js'))
+    requireClone()
+    const { benchOps } = await import('./ops.js')
     await show(await benchOps(device, flags.quick ?? false), facts, flags)
   } else if (mode === 'profile')
     for (const one of selected)
@@ -124,9 +125,10 @@ async function benchModels(
 }
 
 async function benchSingleKernels(device: Device, facts: Facts, flags: Flags): Promise<void> {
+  requireClone()
+  const { benchKernels } = await import('./single-kernels.js')
   const { first: peer } = await findPeer(device)
   const versions = withPeer(facts, peer)
-  const { benchKernels } = await inClone(() => import('./single-kernels.js'))
   const rows = await benchKernels({
     device,
     peer,
@@ -139,17 +141,13 @@ async function benchSingleKernels(device: Device, facts: Facts, flags: Flags): P
   if (!flags.json) print(table(rows))
 }
 
-/** What measures with the samples of the tests, which packages do not hold. */
-async function inClone<T>(load: () => Promise<T>): Promise<T> {
-  try {
-    return await load()
-  } catch (error) {
-    if (existsSync(join(packageRoot, 'tests'))) throw error
-    throw new ArgumentError(
-      'bench: ops and kernels are measured with samples of the tests, which only a clone of the repository holds; ' +
-        'train, caption and profile work here',
-    )
-  }
+/** What measures with the samples of the tests is loaded only after this: packages do not hold them. */
+function requireClone(): void {
+  if (existsSync(join(packageRoot, 'dist/tests'))) return
+  throw new ArgumentError(
+    'bench: ops and kernels are measured with samples of the tests, which only a clone of the repository holds; ' +
+      'train, caption and profile work here',
+  )
 }
 
 /** PyTorch for `device`, and how to have a new one for each variant; the first of these is the one found. */
@@ -183,5 +181,5 @@ function withPeer(facts: Facts, peer: Peer | undefined): Facts {
 
 endQuietlyWithoutReader()
 program.parseAsync().catch((error: unknown) => {
-  process.exitCode = reportFailure(error, false)
+  process.exitCode = reportFailure(error, process.argv.includes('--json'))
 })

@@ -72,12 +72,13 @@ void pin_threads() {
   }
 }
 #else
-void pin_threads() {}                                       // macOS has no way to
+// macOS has no way to.
+void pin_threads() {}
 #endif
 
-// Numbers below 1e-38 become 0 in every kernel: with them a processor takes a hundred times as long
-// for a product, and a layer scale of 1e-5 brings forth many (training of EIR's decoder was six
-// times slower from its second epoch on). Helpers to come inherit this from the queue's thread.
+// Numbers below 1e-38 become 0 in every kernel: with them a processor takes many times as long for
+// a product, and a layer scale of 1e-5 brings forth many (training of EIR's decoder was six times
+// slower from its second epoch on). Helpers to come inherit this from the queue's thread.
 void flush_subnormals() {
 #pragma omp parallel
   {

@@ -138,6 +138,7 @@ DEVICE void update(float& weight, float& m, float& v, float grad, const StepOpti
 }
 
 // half_weight may be null, and so may v for SGD. `together`: all pointers are aligned to 16 bytes.
+// Four blocks a multiprocessor leave registers enough on every architecture.
 template <Rule rule, bool together>
 __global__ void __launch_bounds__(kThreads, 4)
     step_kernel(float* weight, bf16* half_weight, float* m, float* v, const float* grad,

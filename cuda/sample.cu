@@ -289,6 +289,7 @@ struct Samples {
   int length;
 };
 
+// A row a block, and few rows: registers matter more than many blocks at a time.
 template <int threads, bool wide>
 __global__ void __launch_bounds__(threads, 512 / threads)
     sample_kernel(Samples state, const float* logits, int64_t row_stride, int vocabulary,
