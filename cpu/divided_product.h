@@ -7,14 +7,11 @@
 #include <algorithm>
 
 #include "gemm.h"
+#include "part.h"
+#include "split_product.h"
 #include "thin_product.h"
 
 namespace cpu {
-
-// A part of a result.
-struct Part {
-  int64_t row, rows, column, columns;
-};
 
 // More rows are worth a library's copy of the weight.
 constexpr int64_t kMostThin = 32;
@@ -36,6 +33,9 @@ constexpr int64_t kColumnStep = 16;
 // c [m, n] = a [m, k] b [n, k]^T; calls finish(part) for each part that is there.
 template <class Finish>
 void multiply_divided(const ThinProduct& p, Finish finish) {
+  if (pays_to_split(p.m, p.n, p.k))
+    return multiply_split(
+        {p.c, p.ldc, {p.a, p.lda, true}, {p.b, p.ldb, true}, p.m, p.n, p.k, p.accumulate}, finish);
   const int64_t threads = omp_get_max_threads();
   const int64_t steps = (p.n + kColumnStep - 1) / kColumnStep;
   const int64_t by_rows = std::clamp<int64_t>(p.m / kLeastRows, 1, threads);

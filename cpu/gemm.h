@@ -2,11 +2,13 @@
 // calling thread.
 #pragma once
 #include <dnnl.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <string>
 
 #include "../binding/errors.h"
+#include "split_product.h"
 
 namespace cpu {
 
@@ -22,6 +24,17 @@ enum class Transpose : char { no = 'N', yes = 'T' };
   if (k == 0) {
     if (beta == 0.0f)
       for (int64_t row = 0; row < m; row++) std::fill_n(c + row * ldc, n, 0.0f);
+    return dnnl_success;
+  }
+  if ((beta == 0.0f || beta == 1.0f) && pays_to_split(m, n, k) && !omp_in_parallel()) {
+    multiply_split({c,
+                    ldc,
+                    {a, lda, a_as == Transpose::no},
+                    {b, ldb, b_as == Transpose::yes},
+                    m,
+                    n,
+                    k,
+                    beta != 0.0f});
     return dnnl_success;
   }
   return dnnl_sgemm(static_cast<char>(a_as), static_cast<char>(b_as), m, n, k, 1.0f, a, lda, b, ldb,
