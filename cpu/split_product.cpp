@@ -149,7 +149,7 @@ uint32_t* scratch(int64_t words) {
 
 bool pays_to_split(int64_t m, int64_t n, int64_t k) {
   // Measured against oneDNN's on two cores (docs/numbers.md).
-  constexpr int64_t kLeastRows = 48, kLeastInner = 128, kLeastProducts = 1 << 24;
+  constexpr int64_t kLeastRows = 28, kLeastInner = 64, kLeastProducts = 1 << 23;
   if (!has_unit || std::min({m, n, k}) == 0) return false;
   return takes_all ||
          (std::min(m, n) >= kLeastRows && k >= kLeastInner && m * n * k >= kLeastProducts);

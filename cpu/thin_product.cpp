@@ -42,11 +42,14 @@ SIMD_INLINE void add_lanes(V4& sums, const V* v) {
   sums = __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
-// sums += a piece of R rows of a, kFloats wide, times that of four rows of b.
+// sums += a piece of R rows of a, kFloats wide, times that of four rows of b. Fetches rows first ..
+// last of the next four of b ahead.
 template <int kFloats, int R>
 SIMD_INLINE void add_piece(typename Vector<kFloats>::Type (*sums)[4], const float* a, int64_t lda,
-                           const float* b, int64_t ldb) {
+                           const float* b, int64_t ldb, int first, int last) {
   using V = typename Vector<kFloats>::Type;
+#pragma GCC unroll 4
+  for (int j = first; j < last; j++) __builtin_prefetch(b + (4 + j) * ldb, 0, 2);
   V y[4];
 #pragma GCC unroll 4
   for (int j = 0; j < 4; j++) y[j] = *reinterpret_cast<const V*>(b + j * ldb);
@@ -58,20 +61,22 @@ SIMD_INLINE void add_piece(typename Vector<kFloats>::Type (*sums)[4], const floa
   }
 }
 
-// R rows of a from `row` on, four of b from `column` on or as many as there are. Fetches rows
-// first .. last of the next four of b ahead.
+// R rows of a from `row` on, four of b from `column` on or as many as there are.
 template <int kFloats, int R>
-SIMD_INLINE void multiply_tile(const ThinProduct& p, int64_t row, int64_t column, int64_t first,
-                               int64_t last) {
+SIMD_INLINE void multiply_tile(const ThinProduct& p, int64_t row, int64_t column, int first,
+                               int last) {
   using V = typename Vector<kFloats>::Type;
   const int columns = static_cast<int>(std::min<int64_t>(4, p.n - column));
   const float* a = p.a + row * p.lda;
   const float* b = p.b + column * p.ldb;
   V sums[R][4] = {};
   const int64_t whole = columns == 4 ? p.k / kFloats * kFloats : 0;
-  for (int64_t l = 0; l < whole; l += kFloats) {
-    for (int64_t j = first; j < last; j++) __builtin_prefetch(b + (4 + j) * p.ldb + l, 0, 2);
-    add_piece<kFloats, R>(sums, a + l, p.lda, b + l, p.ldb);
+  if (first == 0 && last == 4) {  // unrolled: a step of decoding waits for b alone
+    for (int64_t l = 0; l < whole; l += kFloats)
+      add_piece<kFloats, R>(sums, a + l, p.lda, b + l, p.ldb, 0, 4);
+  } else {
+    for (int64_t l = 0; l < whole; l += kFloats)
+      add_piece<kFloats, R>(sums, a + l, p.lda, b + l, p.ldb, first, last);
   }
   // What is left over, with zeros beside it.
   for (int64_t l = whole; l < p.k; l += kFloats) {
@@ -79,7 +84,7 @@ SIMD_INLINE void multiply_tile(const ThinProduct& p, int64_t row, int64_t column
     float x[R * kFloats] = {}, y[4 * kFloats] = {};
     for (int r = 0; r < R; r++) std::memcpy(x + r * kFloats, a + r * p.lda + l, bytes);
     for (int j = 0; j < columns; j++) std::memcpy(y + j * kFloats, b + j * p.ldb + l, bytes);
-    add_piece<kFloats, R>(sums, x, kFloats, y, kFloats);
+    add_piece<kFloats, R>(sums, x, kFloats, y, kFloats, 0, 0);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++) {
@@ -98,9 +103,8 @@ SIMD_INLINE void multiply(const ThinProduct& p) {
     for (int64_t block = 0; block < blocks; block++) {
       const int64_t row = p.m * block / blocks;
       // Each block its share: reading and arithmetic go on at the same time.
-      const bool more = column + 8 <= p.n;
-      const int64_t first = (4 * block + blocks - 1) / blocks;
-      const int64_t last = more ? (4 * (block + 1) + blocks - 1) / blocks : first;
+      const int first = static_cast<int>((4 * block + blocks - 1) / blocks);
+      const int last = static_cast<int>((4 * (block + 1) + blocks - 1) / blocks);
       switch (p.m * (block + 1) / blocks - row) {
         case 1:
           multiply_tile<kFloats, 1>(p, row, column, first, last);
