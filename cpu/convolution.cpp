@@ -10,6 +10,7 @@
 #include "activation.h"
 #include "constant_weight.h"
 #include "onednn.h"
+#include "pointwise.h"
 #include "winograd.h"
 
 namespace cpu {
@@ -63,6 +64,15 @@ struct Geometry {
     const auto [R, S, groups] = std::array{sizes[8], sizes[9], sizes[15]};
     return groups == 1 && R == 3 && S == 3 && strides == Dims{1, 1} && pad_begin == Dims{1, 1} &&
            pad_end == Dims{1, 1} && sizes[5] == sizes[6];
+  }
+  bool is_pointwise() const {
+    const auto [R, S, groups] = std::array{sizes[8], sizes[9], sizes[15]};
+    return groups == 1 && R == 1 && S == 1 && strides == Dims{1, 1} && pad_begin == Dims{0, 0} &&
+           pad_end == Dims{0, 0};
+  }
+  PointwiseSizes pointwise() const {
+    const int64_t of_image = int64_t{sizes[3]} * sizes[4];
+    return {sizes[2] * of_image, of_image, sizes[5], sizes[6], sizes[7]};
   }
   WinogradSizes winograd() const { return {sizes[2], sizes[3], sizes[4], sizes[5], sizes[7]}; }
 
@@ -186,6 +196,9 @@ void convolution(Tensor out, Tensor x, Tensor weight, Tensor bias, Tensor residu
   if (constant && sizes.is_plain_3x3() && suits_winograd(sizes.winograd()))
     return convolve_winograd(sizes.winograd(), out.f32(), x.f32(), weight.f32(), bias.f32(),
                              residual.f32(), activation, constant, stream);
+  if (sizes.is_pointwise() && suits_pointwise(sizes.pointwise()))
+    return convolve_pointwise(sizes.pointwise(), out.f32(), x.f32(), weight.f32(), bias.f32(),
+                              residual.f32(), activation);
   const bool has_bias(bias), has_residual(residual);
   const int variant = activation * 4 + has_residual * 2 + has_bias;
   Plan& plan = onednn::cached<Plan>(sizes.key(kForward, variant), [&] {
@@ -207,15 +220,16 @@ void convolution_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dresid
   }
   const Geometry sizes(x, weight, dout, stride, pad_top, pad_left, groups);
   const bool has_bias(dbias);
+  const bool pointwise = sizes.is_pointwise() && suits_pointwise(sizes.pointwise());
   Plan* data = nullptr;
   Plan* weights = nullptr;
   size_t bytes = 0;
-  if (dx) {
+  if (dx && !pointwise) {
     data = &onednn::cached<Plan>(sizes.key(kBackwardData, 0),
                                  [&] { return plan_backward_data(sizes); });
     bytes = data->scratch_bytes();
   }
-  if (dweight || dbias) {
+  if (dbias || (dweight && !pointwise)) {
     weights = &onednn::cached<Plan>(sizes.key(kBackwardWeights, has_bias),
                                     [&] { return plan_backward_weights(sizes, has_bias); });
     bytes = std::max(bytes, weights->scratch_bytes());
@@ -236,9 +250,12 @@ void convolution_backward(Tensor dx, Tensor dweight, Tensor dbias, Tensor dresid
     std::memcpy(dresidual.data, dout.data, static_cast<size_t>(dout.bytes()));
   }
 
+  if (dx && x.shape[3] > weight.shape[3] * groups)
+    std::memset(dx.data, 0, static_cast<size_t>(dx.bytes()));
+  if (pointwise)
+    pointwise_gradients(sizes.pointwise(), dx.f32(), weights ? nullptr : dweight.f32(), g, x.f32(),
+                        weight.f32());
   if (data) {
-    if (x.shape[3] > weight.shape[3] * groups)
-      std::memset(dx.data, 0, static_cast<size_t>(dx.bytes()));
     const void* packed = data->pack(weight.data, scratch);
     data->convolution.run({g, packed, dx.data}, scratch + data->packed_bytes);
   }

@@ -25,6 +25,10 @@ namespace {
 // two panels of the other.
 constexpr int64_t kMostInner = 1024;
 constexpr int64_t kMostShared = 192 * kMostInner;
+// So many threads split so much of it each for themselves: reading what another core has just
+// written takes as long, and nobody waits for anybody.
+constexpr int64_t kFewThreads = 8;
+constexpr int64_t kFewNumbers = 1 << 20;
 
 // CAPTIONEER_AMX=0 turns the unit off, =all takes it for the smallest of products (tests).
 const char* const wish = std::getenv("CAPTIONEER_AMX");
@@ -147,6 +151,8 @@ uint32_t* scratch(int64_t words) {
 
 }  // namespace
 
+bool always_split() { return has_unit && takes_all; }
+
 bool pays_to_split(int64_t m, int64_t n, int64_t k) {
   // Measured against oneDNN's on two cores (docs/numbers.md).
   constexpr int64_t kLeastRows = 28, kLeastInner = 64, kLeastProducts = 1 << 23;
@@ -171,25 +177,32 @@ MATRIX_UNIT void multiply_split(const SplitProduct& p,
   const int64_t block = panels_of((shared_rows + blocks - 1) / blocks) * kPanel;
   const int64_t panel_words = 2 * kTileWords * steps_of(most_numbers);
   const int64_t shared_words = block / kPanel * panel_words;
-  uint32_t* in_shared = scratch(shared_words + omp_get_max_threads() * 2 * panel_words);
+  const int64_t most_threads = omp_get_max_threads();
+  const bool copies = most_threads <= kFewThreads && shared_rows * p.k <= kFewNumbers;
+  uint32_t* memory =
+      scratch((copies ? most_threads : 1) * shared_words + most_threads * 2 * panel_words);
 
 #pragma omp parallel
   {
     const Configuration configuration;
     _tile_loadconfig(&configuration);
     const int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
+    uint32_t* in_shared = memory + most_threads * 2 * panel_words + copies * thread * shared_words;
+    uint32_t* in_own = memory + thread * 2 * panel_words;
     const int64_t begin = panels_of(own_rows) * thread / threads * kPanel;
     const int64_t end = std::min(own_rows, panels_of(own_rows) * (thread + 1) / threads * kPanel);
-    uint32_t* in_own = in_shared + shared_words + thread * 2 * panel_words;
     for (int64_t first = 0; first < shared_rows; first += block)
       for (int64_t number = 0; number < p.k; number += kMostInner) {
         const int64_t count = std::min(block, shared_rows - first);
         const int64_t numbers = std::min(kMostInner, p.k - number);
         const bool accumulate = number > 0 || p.accumulate;
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < count; i += kPanel)
+        for (int64_t i = copies ? 0 : thread * kPanel; i < count;
+             i += copies ? kPanel : threads * kPanel)
           split_panel(in_shared + i / kPanel * panel_words, from(shared, first + i, number),
                       std::min<int64_t>(kPanel, count - i), numbers, !own_is_x);
+        if (!copies) {
+#pragma omp barrier
+        }
 
         const auto panel_at = [&](int64_t j) { return in_own + j / kPanel % 2 * panel_words; };
         const auto splitter = [&](int64_t j) {
@@ -222,7 +235,9 @@ MATRIX_UNIT void multiply_split(const SplitProduct& p,
           if (finish && number + numbers == p.k)
             finish(a_shared ? Part{first, count, j, rows} : Part{j, rows, first, count});
         }
+        if (!copies) {
 #pragma omp barrier
+        }
       }
     _tile_release();
   }
@@ -234,6 +249,7 @@ MATRIX_UNIT void multiply_split(const SplitProduct& p,
 
 namespace cpu {
 
+bool always_split() { return false; }
 bool pays_to_split(int64_t, int64_t, int64_t) { return false; }
 
 void multiply_split(const SplitProduct&, const std::function<void(const Part&)>&) {

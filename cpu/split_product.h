@@ -25,8 +25,10 @@ struct SplitProduct {
   bool accumulate = false;
 };
 
-// Whether multiply_split is there, and faster than a library for such a product.
+// Whether multiply_split is there, and faster than a library for products of that size.
 bool pays_to_split(int64_t m, int64_t n, int64_t k);
+// Whether it is to be taken for products of every size.
+bool always_split();
 
 // On all threads; calls finish(part) on one of them for each part of c that is there. An element
 // comes out the same for any m and n, as exact as from float32 products: of the nine products of

@@ -21,6 +21,7 @@ const ops = [
   'ops › *inear*',
   'ops › tokenLoss*',
   'ops › attendingLstm*',
+  'ops › *onvolution*',
 ]
 
 for (const wish of ['all', '0'])
