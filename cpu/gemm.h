@@ -1,5 +1,5 @@
-// Row-major matrix products in float32, by oneDNN. Inside a parallel region a product runs on the
-// calling thread.
+// Row-major matrix products in float32, by oneDNN, or on the matrix unit where it is faster
+// (split_product.h). Inside a parallel region a product runs on the calling thread, by oneDNN.
 #pragma once
 #include <dnnl.h>
 #include <omp.h>

@@ -1,5 +1,5 @@
 // Linear layer with bias, activation and residual, and its gradients. Bound by the products
-// (oneDNN's sgemm, thin_product.h for few rows).
+// (split_product.h, else oneDNN's sgemm; thin_product.h for few rows).
 #include <algorithm>
 #include <cstring>
 

@@ -165,7 +165,7 @@ MATRIX_UNIT void multiply_split(const SplitProduct& p,
                                 const std::function<void(const Part&)>& finish) {
   // The one with more rows is split in the order in which it lies; that decides which of the two is
   // x, whose rows the unit takes along k.
-  const bool a_shared = p.m <= p.n;
+  const bool a_shared = p.m < p.n;
   const Operand &shared = a_shared ? p.a : p.b, &own = a_shared ? p.b : p.a;
   const int64_t shared_rows = std::min(p.m, p.n), own_rows = std::max(p.m, p.n);
   const bool own_is_x = own.along;
