@@ -61,6 +61,7 @@ MATRIX_UNIT inline void multiply_pieces(Splitter& next, int64_t share) {
   next.split(share);
 }
 
+// Not one function for both: GCC takes a register's number as text.
 template <int X>
 MATRIX_UNIT inline void load_x(const uint32_t* x, int piece) {
   _tile_loadd(4, x + piece * kPieceWords, 64);
@@ -129,7 +130,8 @@ MATRIX_UNIT void store_product(float* c, int64_t ldc, const float* product, int6
     }
 }
 
-// Memory of the thread that asks for products, kept for its next.
+// Memory of the thread that asks for products, kept for its next: the stream's belongs to the
+// kernel that asks.
 uint32_t* scratch(int64_t words) {
   struct Block {
     void* data = nullptr;
